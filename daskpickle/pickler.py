@@ -1,0 +1,178 @@
+"""The pickler: cloudpickle's, with a live dispatch table and errors that say where."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import cloudpickle
+
+from daskpickle import reducers  # noqa: F401 - its index tells the registry where rooms are
+from daskpickle.errors import RefusedError
+from daskpickle.policy import current_policy
+from daskpickle.table import DispatchTable
+
+__all__ = ["Pickler", "Unpickler", "dump", "dumps", "load", "loads"]
+
+BufferCallback = Callable[[pickle.PickleBuffer], Any]
+
+
+class _Writer(Protocol):
+    def write(self, data: bytes, /) -> Any: ...
+
+
+_instance_table: Any = pickle.Pickler.dispatch_table  # type: ignore[attr-defined] # a C member
+
+
+class _ClassTable:
+    """`Pickler.dispatch_table`: the live table on the class, a pickler's own on an instance.
+
+    A plain class attribute would shadow the C member that the pickler reads, so that assigning a
+    table to an instance would silently do nothing (bpo-14166 documents that it should work;
+    cloudpickle issue 437).
+    """
+
+    def __init__(self) -> None:
+        self.table = DispatchTable()
+
+    def __get__(self, pickler: Any, owner: Any = None) -> Any:
+        if pickler is None:
+            return self.table.refresh()
+        try:
+            return _instance_table.__get__(pickler)
+        except AttributeError:  # in __init__: the C pickler asks which table to use
+            return self.table.refresh().under(current_policy().actions)
+
+    def __set__(self, pickler: Any, table: Any) -> None:
+        _instance_table.__set__(pickler, table)
+
+    def __delete__(self, pickler: Any) -> None:
+        _instance_table.__delete__(pickler)
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickle objects that are tied to their process too: as recipes, or not at all.
+
+    Functions and classes that cannot be imported elsewhere travel by value, as in cloudpickle.
+
+    Parameters
+    ----------
+    file
+        Anything with ``write(bytes)``.
+    protocol
+        As for `pickle.Pickler`; the default is the highest.
+    buffer_callback
+        As for `pickle.Pickler`: is given each out-of-band buffer (PEP 574).
+
+    Attributes
+    ----------
+    dispatch_table : DispatchTable
+        On the class, the live table that `register` writes to. A subclass may define its own, and
+        an instance may be given one, as `pickle.Pickler.dispatch_table` documents.
+
+    Raises
+    ------
+    RefusedError
+        From `dump`: something in the object cannot travel. It says where, why, and what to do.
+    """
+
+    dispatch_table: Any = _ClassTable()
+
+    def __init__(
+        self,
+        file: _Writer,
+        protocol: int | None = None,
+        *,
+        fix_imports: bool = True,
+        buffer_callback: BufferCallback | None = None,
+    ) -> None:
+        if protocol is None:
+            protocol = cloudpickle.DEFAULT_PROTOCOL
+        pickle.Pickler.__init__(
+            self, file, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback
+        )
+        # The two attributes of `cloudpickle.Pickler`, whose __init__ does not take fix_imports.
+        self.globals_ref: dict[int, dict[str, Any]] = {}
+        self.proto = int(protocol)
+
+    def dump(self, obj: Any) -> None:
+        """Write the pickle of ``obj``."""
+        try:
+            super().dump(obj)
+        except Exception as exc:
+            # Only now is anything paid for a good message: the second walk that finds the path.
+            from daskpickle.paths import locate
+
+            error = locate(exc, obj, self)
+            if error is exc:
+                raise
+            raise error from exc
+
+
+class Unpickler(pickle.Unpickler):
+    """Load what `Pickler` wrote; plain `pickle.Unpickler` does as well.
+
+    Loading opens nothing: a handle opens at its first use.
+    """
+
+
+def dump(
+    obj: Any,
+    file: _Writer,
+    protocol: int | None = None,
+    *,
+    fix_imports: bool = True,
+    buffer_callback: BufferCallback | None = None,
+) -> None:
+    """Write the pickle of ``obj`` to ``file``; see `Pickler`."""
+    Pickler(file, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback).dump(obj)
+
+
+def dumps(
+    obj: Any,
+    protocol: int | None = None,
+    *,
+    fix_imports: bool = True,
+    buffer_callback: BufferCallback | None = None,
+) -> bytes:
+    """Return the pickle of ``obj``; see `Pickler`.
+
+    Raises
+    ------
+    RefusedError
+        Something in ``obj`` cannot travel.
+    """
+    file = io.BytesIO()
+    Pickler(file, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback).dump(obj)
+    return file.getvalue()
+
+
+def load(
+    file: Any,
+    *,
+    fix_imports: bool = True,
+    encoding: str = "ASCII",
+    errors: str = "strict",
+    buffers: Iterable[Any] | None = None,
+) -> Any:
+    """Read an object from ``file``; as `pickle.load`."""
+    return Unpickler(
+        file, fix_imports=fix_imports, encoding=encoding, errors=errors, buffers=buffers
+    ).load()
+
+
+def loads(
+    data: Any,
+    /,
+    *,
+    fix_imports: bool = True,
+    encoding: str = "ASCII",
+    errors: str = "strict",
+    buffers: Iterable[Any] | None = None,
+) -> Any:
+    """Load an object from ``data``; as `pickle.loads`."""
+    return pickle.loads(
+        data, fix_imports=fix_imports, encoding=encoding, errors=errors, buffers=buffers
+    )

@@ -1,0 +1,67 @@
+"""The index: which room a class's owner, the first part of its ``__module__``, belongs to.
+
+A room is imported when the first object of its owner is pickled; nothing is imported for others.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from daskpickle.plugins import find_plugins, load_plugins
+from daskpickle.table import registry
+
+__all__ = ["ROOMS"]
+
+#: owner -> rooms, sorted.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "_io": ("files",),
+    "_socket": ("sockets",),
+    "_ssl": ("sockets",),
+    "_thread": ("locks", "running"),
+    "builtins": ("running",),
+    "concurrent": ("running",),
+    "pyopencl": ("opencl",),
+    "socket": ("sockets",),
+    "sqlite3": ("sqlite",),
+    "ssl": ("sockets",),
+    "subprocess": ("running",),
+    "threading": ("locks", "running"),
+}
+
+_known: set[str] = set()
+
+
+def discover(cls: type) -> None:
+    """Import the rooms of the owner of ``cls``, the first time that owner is met."""
+    module = cls.__module__
+    owner = module.partition(".")[0] if isinstance(module, str) else ""
+    if owner not in _known:
+        _load(owner)
+
+
+def _load(owner: str) -> None:
+    with registry.lock:
+        if owner in _known:
+            return
+        _known.add(owner)
+        registry.loading += 1
+        try:
+            for room in ROOMS.get(owner, ()):
+                importlib.import_module(f"{__name__}.{room}")
+            load_plugins(owner)
+        finally:
+            registry.loading -= 1
+
+
+def discover_all() -> None:
+    """Import every room and plug-in whose library is installed."""
+    for owner in (*ROOMS, *find_plugins()):
+        try:
+            importlib.import_module(owner)
+        except ImportError:
+            continue
+        _load(owner)
+
+
+registry.discover = discover
+registry.discover_all = discover_all

@@ -1,0 +1,529 @@
+"""The dispatch table: which reducer is used for which class. The order of dispatch lives here only.
+
+The order, for the class of an object:
+
+1. a registration of that very class;
+2. the room (a module of `daskpickle.reducers`, or a plug-in) that its owner, the first part of
+   ``cls.__module__``, belongs to: it is imported now, and may register the class;
+3. a registration with ``subclasses=True`` of one of its bases (MRO, then ABCs), as long as no class
+   in between says itself how it is pickled;
+4. `copyreg` and Dask's ``dask_serialize``, whenever they were registered;
+5. the object's own ``__reduce_ex__``.
+
+A registration with ``veto=True`` goes before all others, its subclasses included.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import pickle
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, overload
+
+import cloudpickle
+
+from daskpickle import handles
+from daskpickle.errors import RefusedError, RegistrationError, describe_type
+from daskpickle.handles import SCOPES, Recipe
+
+__all__ = ["DispatchTable", "Registration", "register", "registrations", "unregister"]
+
+Reducer = Callable[[Any], Any]
+R = TypeVar("R", bound=Reducer)
+
+#: What cloudpickle and its users registered there; `cloudpickle.Pickler.dispatch_table` chains it.
+_cloudpickle_table: dict[type, Reducer] = cloudpickle.Pickler._dispatch_table
+
+#: Methods by which a class says itself how it is pickled.
+_OWN_PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__")
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One reducer of one class: what `register` was told."""
+
+    cls: type
+    reducer: Reducer
+    action: str
+    default: bool
+    scope: str
+    room: str
+    travels: str = ""
+    lost: str = ""
+    refused: str = ""
+    hint: str = ""
+    subclasses: bool = False
+    veto: bool = False
+    cls_name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cls_name", describe_type(self.cls))
+
+
+class Registry:
+    """All registrations of this process, and what watches them."""
+
+    def __init__(self) -> None:
+        self.actions: dict[type, dict[str, Registration]] = {}
+        self.by_name: dict[str, type] = {}
+        self.version = 0
+        self.lock = threading.RLock()
+        self.loading = 0  # rooms that are being imported: they never override what a user registered
+        self.discover: Callable[[type], None] = lambda cls: None
+        self.discover_all: Callable[[], None] = lambda: None
+
+    def add(self, new: Registration, *, override: bool) -> None:
+        with self.lock:
+            actions = dict(self.actions.get(new.cls, {}))
+            old = actions.get(new.action)
+            if old is not None and self.loading:
+                return
+            if old is not None and not override:
+                raise RegistrationError(
+                    f"{new.cls_name} has a reducer for the action {new.action!r} already: "
+                    f"{describe(old.reducer)}. Pass replace=True to put "
+                    f"{describe(new.reducer)} in its place."
+                )
+            if old is None and self.loading and actions:
+                new = replace(new, default=False)  # what the user registered first stays the default
+            elif not actions or (old is not None and old.default):
+                new = replace(new, default=True)
+            if new.default:
+                actions = {name: replace(r, default=False) for name, r in actions.items()}
+            actions[new.action] = new
+            self.actions[new.cls] = actions
+            self.by_name[new.cls_name] = new.cls
+            self.version += 1
+
+    def discover_mro(self, cls: type) -> None:
+        """Import the rooms of the owners of ``cls`` and its bases, once each."""
+        for base in cls.__mro__:
+            self.discover(base)
+
+    def remove(self, cls: type, action: str | None) -> None:
+        with self.lock:
+            actions = dict(self.actions.get(cls, {}))
+            if not actions or (action is not None and action not in actions):
+                known = ", ".join(sorted(self.by_name)) or "nothing"
+                what = describe_type(cls) + ("" if action is None else f", action {action!r},")
+                raise RegistrationError(f"{what} is not registered. Registered are: {known}.")
+            for name in list(actions) if action is None else [action]:
+                del actions[name]
+            if actions:
+                if not any(r.default for r in actions.values()):
+                    first = next(iter(actions))
+                    actions[first] = replace(actions[first], default=True)
+                self.actions[cls] = actions
+            else:
+                del self.actions[cls]
+                self.by_name.pop(describe_type(cls), None)
+            self.version += 1
+
+    def choose(self, cls: type, choices: Mapping[str, str]) -> Registration | None:
+        """Return the registration of ``cls`` for the action that a policy chooses."""
+        actions = self.actions.get(cls)
+        if not actions:
+            return None
+        chosen = choices.get(describe_type(cls))
+        if chosen is None:
+            return next(r for r in actions.values() if r.default)
+        if chosen in actions:
+            return actions[chosen]
+        default = next(r for r in actions.values() if r.default)
+        if chosen == "refuse":
+            return replace(default, reducer=_refuser(default), action="refuse", scope="")
+        raise ValueError(
+            f"The policy chooses {chosen!r} for {describe_type(cls)}, "
+            f"which has the actions {', '.join(sorted({*actions, 'refuse'}))}."
+        )
+
+
+def _refuser(registration: Registration) -> Reducer:
+    def refuse(obj: Any) -> Any:
+        raise RefusedError(obj, "The policy refuses it.", registration.hint)
+
+    return refuse
+
+
+def describe(function: object) -> str:
+    """Return the qualified name of a function."""
+    module = getattr(function, "__module__", "")
+    return f"{module}.{getattr(function, '__qualname__', repr(function))}"
+
+
+registry = Registry()
+
+
+def _registered(registration: Registration, subclass: type | None = None) -> Reducer:
+    """Wrap a reducer of ours: it is noted that it ran; what arrived is repeated; recipes are bound."""
+    cls, reducer, scope, hint = (
+        registration.cls, registration.reducer, registration.scope, registration.hint,
+    )  # fmt: skip
+
+    def reduce(obj: Any) -> Any:
+        handles.fired()
+        reduced = handles.arrived(obj)
+        if reduced is not None:
+            return reduced
+        try:
+            reduced = reducer(obj)
+        except RefusedError as exc:
+            exc.hint = exc.hint or hint
+            raise
+        if subclass is not None:
+            reduced = _as_subclass(obj, cls, reduced, hint)
+        if type(reduced) is Recipe:
+            return reduced.bind(obj, subclass or cls, scope).reduce()
+        return reduced
+
+    return reduce
+
+
+def _as_subclass(obj: Any, base: type, reduced: Any, hint: str) -> Any:
+    """Make what a base's reducer returned rebuild ``type(obj)``, with its state; or refuse."""
+    recipe = reduced if type(reduced) is Recipe else None
+    make, args = (recipe.open, recipe.args) if recipe is not None else reduced[:2]
+    if any(arg is type(obj) for arg in args):
+        return reduced  # the reducer knows about subclasses
+    if make is not base:
+        why = f"It is a subclass of {describe_type(base)}, whose reducer does not make subclasses."
+        raise RefusedError(obj, why, hint or "Register a reducer for it.")
+    if recipe is None:
+        return rebuild_subclass, (type(obj), base, args, {}, vars(obj))
+    recipe.args, recipe.kwargs = (type(obj), base, args, recipe.kwargs, vars(obj)), {}
+    recipe.open, recipe.state = rebuild_subclass, None
+    return recipe
+
+
+def rebuild_subclass(
+    cls: type, base: type, args: tuple[Any, ...], kwargs: dict[str, Any], state: dict[str, Any]
+) -> Any:
+    """Make an instance of ``cls`` as its base is made, then give it what the base did not set."""
+    obj = cls.__new__(cls)
+    base.__init__(obj, *args, **kwargs)
+    for name, value in state.items():
+        obj.__dict__.setdefault(name, value)
+    return obj
+
+
+def _says_itself(cls: type, base: type) -> bool:
+    """Tell whether a class between ``cls`` and ``base`` says itself how it is pickled."""
+    for between in cls.__mro__[: cls.__mro__.index(base)] if base in cls.__mro__ else cls.__mro__[:-1]:
+        if any(name in between.__dict__ for name in _OWN_PICKLING):
+            return True
+    return False
+
+
+class DispatchTable(dict[type, Reducer]):
+    """A live mapping from class to reducer, as `pickle.Pickler.dispatch_table` documents it.
+
+    What is asked for the first time is looked up in the order of `daskpickle.table` and stored;
+    registrations made later, here, in `copyreg` or in Dask, are seen by every pickler made after.
+    ``table[cls] = reducer`` registers in this table alone; `copy` gives an independent table.
+    """
+
+    def __init__(
+        self, choices: Mapping[str, str] | None = None, own: Mapping[type, Reducer] | None = None
+    ) -> None:
+        super().__init__()
+        self._choices = dict(choices or {})
+        self._own: dict[type, Reducer] = dict(own or {})
+        self._seen: tuple[Any, ...] = ()
+        self._absent: weakref.WeakSet[type] = weakref.WeakSet()
+        self._tables: dict[frozenset[tuple[str, str]], DispatchTable] = {}
+        super().update(self._own)
+
+    def refresh(self) -> DispatchTable:
+        """Forget what is no longer true; called once per pickler."""
+        seen = (registry.version, len(copyreg.dispatch_table), *_dask_version())
+        if seen != self._seen:
+            self._absent = weakref.WeakSet()
+            super().clear()
+            super().update(self._own)
+            self._seen = seen
+        return self
+
+    def __missing__(self, cls: type) -> Reducer:
+        if cls not in self._absent:
+            reducer = self.find(cls)
+            if reducer is not None:
+                super().__setitem__(cls, reducer)
+                return reducer
+        # These two are asked each time: an entry may be replaced without any notice.
+        reducer = _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls)
+        if reducer is not None:
+            return reducer
+        if cls not in self._absent:
+            reducer = _dask_reducer(cls)
+            if reducer is not None:
+                super().__setitem__(cls, reducer)
+                return reducer
+            self._absent.add(cls)
+        raise KeyError(cls)
+
+    def find(self, cls: type) -> Reducer | None:
+        """Return the reducer that a registration gives to ``cls``: steps 1 to 3."""
+        registry.discover_mro(cls)
+        for base in cls.__mro__:  # a veto goes before everything
+            found = registry.choose(base, self._choices)
+            if found is not None and found.veto:
+                return _registered(found)
+        found = registry.choose(cls, self._choices)
+        if found is not None:
+            return _registered(found)
+        found = self._find_base(cls)
+        return None if found is None else _registered(found, subclass=cls)
+
+    def _find_base(self, cls: type) -> Registration | None:
+        for base in cls.__mro__[1:]:
+            found = registry.choose(base, self._choices)
+            if found is not None and found.subclasses:
+                return None if _says_itself(cls, base) else found
+        for base in [base for base, actions in registry.actions.items() if base not in cls.__mro__]:
+            if not any(r.subclasses for r in registry.actions.get(base, {}).values()):
+                continue
+            try:
+                matches = issubclass(cls, base)
+            except Exception:  # an ABC's __subclasshook__ is anyone's code
+                matches = False
+            if matches and not _says_itself(cls, base):
+                return registry.choose(base, self._choices)
+        return None
+
+    def __setitem__(self, cls: type, reducer: Reducer) -> None:
+        self._own[cls] = reducer
+        super().__setitem__(cls, reducer)
+
+    def __delitem__(self, cls: type) -> None:
+        del self._own[cls]
+        super().pop(cls, None)
+
+    def __contains__(self, cls: object) -> bool:
+        return isinstance(cls, type) and self.get(cls) is not None
+
+    @overload
+    def get(self, cls: type, default: None = None) -> Reducer | None: ...
+    @overload
+    def get(self, cls: type, default: R) -> Reducer | R: ...
+    def get(self, cls: type, default: Any = None) -> Any:
+        try:
+            return self[cls]
+        except KeyError:
+            return default
+
+    def copy(self) -> DispatchTable:
+        """Return an independent table with the same content, as live as this one."""
+        return DispatchTable(self._choices, self._own)
+
+    def under(self, choices: Mapping[str, str]) -> DispatchTable:
+        """Return the table for the actions that a policy chooses; the same one each time."""
+        if not choices:
+            return self
+        key = frozenset(choices.items())
+        table = self._tables.get(key)
+        if table is None:
+            if len(self._tables) >= 64:
+                self._tables.clear()
+            table = self._tables[key] = DispatchTable({**self._choices, **choices})
+            table._own = self._own  # shared: what is set here is seen there
+        return table.refresh()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DispatchTable, (self._choices, self._own)
+
+
+def _dask_version() -> tuple[int, ...]:
+    """Return numbers that change when something is registered with ``dask_serialize``."""
+    protocol = sys.modules.get("distributed.protocol.pickle")
+    serialize = getattr(protocol, "dask_serialize", None)
+    return (len(serialize._lookup), len(serialize._lazy)) if serialize is not None else ()
+
+
+def _dask_reducer(cls: type) -> Reducer | None:
+    """Return a reducer made of Dask's ``dask_serialize`` registration of ``cls``, if there is one.
+
+    ``distributed.protocol.pickle._DaskPickler`` does the same after plain pickle has failed; its
+    last resort, cloudpickle, does not know these registrations, so that Dask drops them beside a
+    lambda.
+    """
+    protocol = sys.modules.get("distributed.protocol.pickle")
+    if getattr(protocol, "dask_serialize", None) is None or cls.__module__ in ("builtins", "numpy"):
+        return None
+    try:
+        dumps = protocol.dask_serialize.dispatch(cls)  # type: ignore[union-attr]
+        loads = protocol.dask_deserialize.dispatch(cls)  # type: ignore[union-attr]
+    except TypeError:
+        return None
+    says_itself = _says_itself(cls, object)
+
+    def reduce(obj: Any) -> Any:
+        if says_itself:  # as in Dask, what pickles by itself does so
+            try:
+                return obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+            except Exception:  # h5py, netCDF4, Cython: each says no in its own way
+                return loads, dumps(obj)
+        try:
+            return loads, dumps(obj)
+        except NotImplementedError:  # how a family declines
+            return obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+
+    return reduce
+
+
+@overload
+def register(
+    cls: type, reducer: None = None, *, action: str = ..., scope: str = ..., hint: str = ...,
+    travels: str = ..., lost: str = ..., refused: str = ..., default: bool = ...,
+    subclasses: bool = ..., veto: bool = ..., replace: bool = ...,
+) -> Callable[[R], R]: ...  # fmt: skip
+@overload
+def register(
+    cls: type, reducer: R, *, action: str = ..., scope: str = ..., hint: str = ...,
+    travels: str = ..., lost: str = ..., refused: str = ..., default: bool = ...,
+    subclasses: bool = ..., veto: bool = ..., replace: bool = ...,
+) -> R: ...  # fmt: skip
+@overload
+def register(
+    cls: type, *, recipe: Callable[[Any], tuple[Any, ...]], open: Callable[..., Any],
+    close: Callable[[Any], object] | None = ..., reset: Callable[[Any], object] | None = ...,
+    scope: str = ..., action: str = ..., hint: str = ..., travels: str = ..., lost: str = ...,
+    refused: str = ..., default: bool = ..., subclasses: bool = ..., veto: bool = ...,
+    replace: bool = ...,
+) -> Reducer: ...  # fmt: skip
+def register(
+    cls: type,
+    reducer: Any = None,
+    *,
+    recipe: Callable[[Any], tuple[Any, ...]] | None = None,
+    open: Callable[..., Any] | None = None,  # noqa: A002
+    close: Callable[[Any], object] | None = None,
+    reset: Callable[[Any], object] | None = None,
+    action: str = "",
+    scope: str = "",
+    hint: str = "",
+    travels: str = "",
+    lost: str = "",
+    refused: str = "",
+    default: bool = False,
+    subclasses: bool = False,
+    veto: bool = False,
+    replace: bool = False,
+) -> Any:
+    """Register how objects of a class travel; a decorator, or a call.
+
+    Parameters
+    ----------
+    cls
+        The class.
+    reducer
+        A reduction function, as `copyreg.pickle` takes; or one that returns a `Recipe`. Without
+        one, and without ``recipe``, `register` is a decorator for it.
+    recipe, open, close, reset
+        Handle style: ``open(*recipe(obj))`` is called at first use, in the task's thread;
+        ``reset(opened)`` when it passes to the next task; ``close(opened)`` when the pool lets go.
+    action
+        The name that a `Policy` chooses it by; the first action of a class is its default.
+        Default: "reopen" for handles, "rebuild" otherwise.
+    scope
+        For handles: one per "process", one per "thread", or "fresh" for each task.
+    hint
+        A sentence that says what to do when it is refused.
+    travels, lost, refused
+        What the reference table says.
+    default
+        Make this action the default one of the class.
+    subclasses
+        Use it for subclasses too, unless one says itself how it is pickled.
+    veto
+        Use it before every other registration, for subclasses as well.
+    replace
+        Put it in the place of the registration that there is.
+
+    Raises
+    ------
+    RegistrationError
+        If the class has a reducer for this action, and ``replace`` is false.
+
+    Examples
+    --------
+    >>> import daskpickle
+    >>> class LabClient:
+    ...     def __init__(self, url): self.url = url
+    ...     def close(self): ...
+    >>> _ = daskpickle.register(
+    ...     LabClient, recipe=lambda c: (c.url,), open=LabClient, close=LabClient.close,
+    ...     scope="process")
+    >>> daskpickle.unregister(LabClient)
+    """
+    if not isinstance(cls, type):
+        raise TypeError(f"Expected a class to register a reducer for, got {cls!r}.")
+    if scope not in (*SCOPES, ""):
+        raise RegistrationError(f"The scope {scope!r} is none of {', '.join(SCOPES)}.")
+    if (recipe is None) != (open is None):
+        raise RegistrationError("A handle needs both: recipe= says what travels, open= opens it.")
+    if recipe is not None and reducer is not None:
+        raise RegistrationError("A class has either a reducer or a recipe, not both.")
+
+    def add(reducer: R) -> R:
+        if not callable(reducer):
+            raise TypeError(f"Expected a reduction function, got {reducer!r}.")
+        module = str(getattr(reducer, "__module__", ""))
+        room = module.rpartition(".")[2] if module.startswith("daskpickle.") else module
+        name = action or ("reopen" if scope else "rebuild")
+        if not registry.loading:
+            registry.discover_mro(cls)
+        new = Registration(
+            cls, reducer, name, default, scope, room, travels, lost, refused, hint, subclasses, veto
+        )
+        registry.add(new, override=replace)
+        return reducer
+
+    if recipe is not None:
+        scope = scope or "process"
+        return add(_recipe_reducer(recipe, open, close, reset))  # type: ignore[arg-type]
+    return add if reducer is None else add(reducer)
+
+
+def _recipe_reducer(
+    recipe: Callable[[Any], tuple[Any, ...]],
+    open: Callable[..., Any],  # noqa: A002
+    close: Callable[[Any], object] | None,
+    reset: Callable[[Any], object] | None,
+) -> Reducer:
+    def reduce_handle(obj: Any) -> Recipe:
+        args = recipe(obj)
+        if not isinstance(args, tuple):
+            raise TypeError(f"recipe= must return a tuple of arguments for open=, got {args!r}.")
+        return Recipe(open, *args, close=close, reset=reset)
+
+    reduce_handle.__module__ = getattr(recipe, "__module__", "")
+    return reduce_handle
+
+
+def unregister(cls: type, action: str | None = None) -> None:
+    """Take back the registration of ``cls``: of one action, or of all.
+
+    Raises
+    ------
+    RegistrationError
+        If there is none; the message lists what there is.
+    """
+    registry.remove(cls, action)
+
+
+def registrations(*, load: bool = False) -> tuple[Registration, ...]:
+    """Return all registrations, sorted by class and action.
+
+    Parameters
+    ----------
+    load
+        Import all rooms first, even those whose library has not been imported yet.
+    """
+    if load:
+        registry.discover_all()
+    found: Iterator[Registration] = (r for a in list(registry.actions.values()) for r in a.values())
+    return tuple(sorted(found, key=lambda r: (r.cls_name, r.action)))

@@ -1,0 +1,94 @@
+"""Imports point one way: errors <- handles <- table <- policy <- pickler <- cluster."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import daskpickle
+
+PACKAGE = Path(daskpickle.__file__).parent
+TOP = "the top level"
+
+# What each module may import of ours. A new module goes in here, or the test fails.
+ARROWS = {
+    "errors": set(),
+    "handles": {"errors"},
+    "table": {"errors", "handles", "reducers"},  # reducers: the index, which imports no room
+    "policy": {"errors", "table"},
+    "pickler": {"errors", "handles", "table", "policy"},
+    "paths": {"errors", "handles", "table"},
+}
+# Only inside a function: nothing is paid for finding the path of an error where there is no error.
+LAZY_ARROWS = {"pickler": {"paths"}}
+ROOM = {TOP, "errors", "handles"}
+NOT_FOR_ROOMS = {"Policy", "use_policy", "install", "uninstall"}
+
+CORE = sorted(PACKAGE.glob("*.py"))
+ROOMS = sorted(PACKAGE.glob("reducers/*.py"))
+OUTSIDE_CLUSTER = [p for p in sorted(PACKAGE.rglob("*.py")) if PACKAGE / "cluster" not in p.parents]
+
+
+def imports(path: Path) -> Iterator[tuple[list[str], bool]]:
+    """Each name that a file imports, in parts, and whether inside a function.
+
+    What only a type checker reads is no arrow.
+    """
+    package = path.relative_to(PACKAGE.parent).parts[:-1]
+    pending: list[tuple[ast.AST, bool]] = [(ast.parse(path.read_text(encoding="utf-8")), False)]
+    while pending:
+        node, lazy = pending.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split("."), lazy) for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            above = list(package[: len(package) + 1 - node.level]) if node.level else []
+            source = above + (node.module.split(".") if node.module else [])
+            yield from (([*source, alias.name], lazy) for alias in node.names)
+        lazy = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        pending.extend((child, lazy) for child in ast.iter_child_nodes(node))
+
+
+def layer(name: list[str]) -> str:
+    """The module of ours that a name belongs to: ['daskpickle', 'errors', 'X'] -> 'errors'."""
+    first = name[1] if len(name) > 1 else ""
+    here = (PACKAGE / f"{first}.py").exists() or (PACKAGE / first / "__init__.py").exists()
+    return first if first and here else TOP
+
+
+def ours(path: Path) -> Iterator[tuple[list[str], bool]]:
+    """What a file imports of this package."""
+    return ((name, lazy) for name, lazy in imports(path) if name[0] == "daskpickle")
+
+
+@pytest.mark.parametrize("path", [p for p in CORE if p.stem != "__init__"], ids=lambda p: p.stem)
+def test_a_core_module_imports_only_what_lies_below_it(path: Path) -> None:
+    assert path.stem in ARROWS, "A new module: say in ARROWS what it may import."
+    lazy_too = ARROWS[path.stem] | LAZY_ARROWS.get(path.stem, set())
+    for name, lazy in ours(path):
+        assert layer(name) in (lazy_too if lazy else ARROWS[path.stem]), ".".join(name)
+
+
+@pytest.mark.parametrize(
+    "path", OUTSIDE_CLUSTER, ids=lambda p: str(p.relative_to(PACKAGE).with_suffix(""))
+)
+def test_only_cluster_imports_dask(path: Path) -> None:
+    assert not {name[0] for name, _ in imports(path)} & {"dask", "distributed"}
+
+
+@pytest.mark.parametrize("path", [p for p in ROOMS if p.stem != "__init__"], ids=lambda p: p.stem)
+def test_a_room_imports_the_public_surface_and_one_package(path: Path) -> None:
+    for name, _ in ours(path):
+        assert layer(name) in ROOM, ".".join(name)
+        assert name[-1] not in NOT_FOR_ROOMS, ".".join(name)
+    packages = {name[0] for name, _ in imports(path)} - sys.stdlib_module_names - {"daskpickle"}
+    assert len(packages) <= 1, packages
+
+
+def test_the_index_of_rooms_imports_none_of_them() -> None:
+    assert list(ours(PACKAGE / "reducers" / "__init__.py")) == []
