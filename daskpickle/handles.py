@@ -9,6 +9,7 @@ This module knows neither Dask nor any library; it only holds what is open in th
 from __future__ import annotations
 
 import atexit
+import copyreg
 import hashlib
 import os
 import pickle
@@ -18,23 +19,29 @@ import time
 import uuid
 import weakref
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from daskpickle.errors import HandleError, describe_type
 
 __all__ = [
+    "Contents",
     "Handle",
     "Recipe",
     "Settings",
+    "add_state",
+    "extra_state",
     "intern",
     "pool",
+    "real",
     "rebuild_handle",
     "remember",
     "settings",
     "token_of",
 ]
+
+T = TypeVar("T")
 
 SCOPES = ("process", "thread", "fresh")
 
@@ -131,6 +138,49 @@ def arrived(obj: object) -> tuple[Any, ...] | None:
     """Return what ``obj`` arrived as, or None if it was made here."""
     reduced: tuple[Any, ...] | None = _arrived.get(obj)
     return pool.reduced(obj) if reduced is None else reduced
+
+
+def extra_state(obj: object, plain: object) -> dict[str, Any]:
+    """Return the attributes of ``obj`` that ``plain``, an object of its base class, does not have.
+
+    For reducers of subclasses; `add_state` sets them where the object is rebuilt.
+    """
+    state = {n: getattr(obj, n) for n in copyreg._slotnames(type(obj)) if hasattr(obj, n)}  # type: ignore[attr-defined]
+    state.update(getattr(obj, "__dict__", {}))
+    own = getattr(plain, "__dict__", {})
+    return {name: value for name, value in state.items() if name not in own}
+
+
+def add_state(obj: object, state: dict[str, Any]) -> None:
+    """Set what `extra_state` returned; no ``__setattr__`` of a subclass runs."""
+    for name, value in state.items():
+        object.__setattr__(obj, name, value)
+
+
+class Contents:
+    """Bytes that travel out of band where the protocol can (PEP 574), each time they are pickled.
+
+    For the arguments of a `Recipe`. Equal by digest, so that comparing them is cheap.
+    """
+
+    __slots__ = ("data", "digest")
+
+    def __init__(self, data: Any, digest: str = "") -> None:
+        self.data = data
+        self.digest = digest or hashlib.sha256(data).hexdigest()[:32]
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Contents and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"<contents {self.digest}>"
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        data = pickle.PickleBuffer(self.data) if protocol >= 5 else bytes(self.data)
+        return Contents, (data, self.digest)
 
 
 # --- Recipes and handles ------------------------------------------------------------------------
@@ -315,6 +365,17 @@ class Handle:
         return recipe.reduce()
 
 
+def real(obj: Any) -> Any:
+    """Return what a handle stands for, opened in this thread; anything else as it is.
+
+    For an ``open`` function whose arguments are other handles, and that calls what asks for the
+    very type, as functions written in C do.
+    """
+    if issubclass(type(obj), Handle):
+        return pool.acquire(object.__getattribute__(obj, _recipe), obj)
+    return obj
+
+
 # What a handle's type defines where the object's class does. Everything else that Python looks up
 # on the type (__init_subclass__, __array__, __dask_graph__, ...) is introspection.
 _FORWARDED = tuple(
@@ -362,11 +423,27 @@ def _methods(recipe: Recipe) -> tuple[Any, ...]:
 class Call:
     """One task's use of handles, from its start to its end."""
 
-    __slots__ = ("__weakref__", "key", "slots")
+    __slots__ = ("__weakref__", "awaited", "key", "slots")
 
     def __init__(self, key: Hashable = None) -> None:
         self.key = key
         self.slots: list[Slot] = []
+        self.awaited = False
+
+    def until(self, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """Hold on until ``coroutine``, which the call returned, has ended."""
+        self.awaited = True
+
+        async def hold() -> T:
+            failed = True
+            try:
+                result = await coroutine
+                failed = False
+            finally:
+                pool.end(self, failed=failed)
+            return cast("T", as_handle(result))
+
+        return hold()
 
 
 class _Local(threading.local):
@@ -423,16 +500,30 @@ def end_task(key: Hashable, *, failed: bool) -> None:
 
 
 @contextmanager
-def running_task() -> Iterator[None]:
-    """Bracket one call of a task: handles opened inside are real, and given back at its end."""
-    outer, _local.call = _local.call, Call()
+def running_task() -> Iterator[Call]:
+    """Bracket one call of a task: what it opens is given back at its end."""
+    call, outer = Call(), _local.call
+    _local.call = call
     failed = True
     try:
-        yield
+        yield call
         failed = False
     finally:
-        call, _local.call = _local.call, outer
-        pool.end(call, failed=failed)
+        _local.call = outer
+        if not call.awaited:
+            pool.end(call, failed=failed)
+
+
+def as_handle(obj: Any) -> Any:
+    """Return a lazy handle in the place of an object that the pool opened; else ``obj`` itself.
+
+    What a task returns outlives it, while the pool may reset, close, or give to others what it opened.
+    """
+    reduced = arrived(obj)
+    if reduced is None or reduced[0] is not rebuild_handle:
+        return obj
+    with opening(False):
+        return rebuild_handle(*reduced[1])
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
     refusal: RefusedError | None = None
     if isinstance(exc, RefusedError):
         refusal = exc
-    elif len(chain) > 1 and isinstance(exc, (TypeError, pickle.PicklingError)) and _CANNOT.search(str(exc)):
+    elif isinstance(exc, (TypeError, pickle.PicklingError)) and _CANNOT.search(str(exc)):
         refusal = RefusedError(chain[-1], _sentence(exc), HINT)
     if refusal is not None:
         refusal.path, refusal.key = path, key

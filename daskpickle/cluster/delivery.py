@@ -1,0 +1,101 @@
+"""Refusals on their way to the client, and values that could not be delivered to a worker.
+
+A worker that cannot load what it fetched from another one waits for ever (distributed issue 6705).
+So what cannot be delivered arrives as a value that raises when it is used; the task that needed it
+fails with the sentence.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NoReturn
+
+from daskpickle import handles
+from daskpickle.cluster import wire
+from daskpickle.errors import RefusedError
+
+__all__ = ["Undelivered", "catching", "deliver_error", "error_frames", "gathering", "note"]
+
+#: True while this worker fetches the results that its tasks need.
+gathering: ContextVar[bool] = ContextVar("daskpickle.gathering", default=False)
+
+
+class _Caught(threading.local):
+    error: RefusedError | None = None
+    raising = False
+
+
+_local = _Caught()
+
+
+def note(error: RefusedError) -> None:
+    """Keep a refusal, which Dask is about to wrap in another error."""
+    error.host = error.host or handles.settings.host or None
+    _local.error = error
+
+
+@contextmanager
+def catching(*, raising: bool) -> Iterator[_Caught]:
+    """Collect the refusal that Dask wraps inside; it is to be raised, or to be sent."""
+    outer = _local.raising
+    _local.error, _local.raising = None, outer or raising
+    try:
+        yield _local
+    finally:
+        _local.raising = outer
+
+
+class Undelivered:
+    """Stands for a value that could not be delivered; raises why when it is used."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: BaseException) -> None:
+        object.__setattr__(self, "_error", error)
+
+    def _raise(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise object.__getattribute__(self, "_error")
+
+    def __getattr__(self, name: str) -> Any:
+        if name[:2] == "__" == name[-2:]:
+            raise AttributeError(name)
+        self._raise()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return deliver_error, (object.__getattribute__(self, "_error"),)
+
+    def __repr__(self) -> str:
+        return f"<undelivered: {object.__getattribute__(self, '_error')}>"
+
+    __hash__ = object.__hash__
+
+
+for _name in (
+    "bool call iter next len getitem setitem delitem contains enter exit eq lt le gt ge add radd "
+    "sub rsub mul rmul truediv rtruediv floordiv mod pow and or xor neg pos abs int float index "
+    "array await aiter"
+).split():
+    setattr(Undelivered, f"__{_name}__", Undelivered._raise)
+
+
+def deliver_error(error: BaseException) -> Undelivered:
+    """Raise ``error``; or, on a worker that fetches for its tasks, return what raises it later."""
+    if gathering.get():
+        return Undelivered(error)
+    raise error
+
+
+def error_frames(error: RefusedError) -> tuple[dict[str, Any], list[bytes]]:
+    """Return header and frames that raise ``error`` where they are loaded.
+
+    Where daskpickle is missing they raise its sentence, as a `RuntimeError`.
+    """
+    stream = io.BytesIO()
+    pickle.Pickler(stream, 4).dump(Undelivered(error))
+    data = wire.require("daskpickle.cluster.delivery", str(error)) + stream.getvalue()
+    return {"serializer": "pickle", "writeable": ()}, [data]

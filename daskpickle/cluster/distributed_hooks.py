@@ -1,0 +1,284 @@
+"""The hooks of distributed, and of what it imports.
+
+Where a name is held by several modules of distributed, because they imported it, it is rebound in
+all of them; modules that are imported later get the hooked one.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import logging
+import pickle
+import re
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from dask._expr import Expr
+from dask._task_spec import GraphNode, Task
+from dask.local import reraise
+from dask.tokenize import normalize_token
+from distributed.worker import Worker, thread_state
+
+from daskpickle import handles
+from daskpickle.cluster import sealed, wire
+from daskpickle.cluster.delivery import Undelivered, catching, error_frames, gathering, note
+from daskpickle.cluster.hooks import Hook
+from daskpickle.errors import RefusedError, describe_type
+from daskpickle.handles import Handle
+from daskpickle.pickler import Pickler, dumps
+
+__all__ = ["HOOKS"]
+
+logger = logging.getLogger("daskpickle")
+
+
+class Rebinding(Hook):
+    """One function of distributed, rebound wherever distributed holds it."""
+
+    module: ClassVar[str]
+    name: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.original: Any = None
+        self.ours: Any = None
+
+    def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what takes the place of ``original``."""
+        raise NotImplementedError
+
+    def install(self) -> None:
+        self.original = getattr(_module(self.module), self.name)
+        self.ours = self.make(self.original)
+        self.ours.__name__ = self.name
+        _rebind(self.original, self.ours)
+
+    def uninstall(self) -> None:
+        _rebind(self.ours, self.original)
+
+
+def _module(name: str) -> types.ModuleType:
+    __import__(name)
+    return sys.modules[name]  # a package's attribute may be shadowed: distributed.protocol.serialize
+
+
+def _rebind(old: Any, new: Any) -> None:
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "distributed" and module is not None:
+            for attribute, value in list(vars(module).items()):
+                if value is old:
+                    setattr(module, attribute, new)
+
+
+class Dumps(Rebinding):
+    """`distributed.protocol.pickle.dumps`: all that Dask sends and spills goes through it.
+
+    In one pass, where Dask's own tries three picklers one after the other. A graph is sealed. The
+    net of the scheduler: a task that cannot be pickled becomes one that raises, instead of
+    breaking the connection to its worker.
+    """
+
+    module, name = "distributed.protocol.pickle", "dumps"
+
+    def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def dumps(
+            x: Any, *, buffer_callback: Any = None, protocol: int | None = pickle.HIGHEST_PROTOCOL
+        ) -> bytes:
+            protocol = protocol or pickle.HIGHEST_PROTOCOL
+            if protocol < 5:
+                buffer_callback = None
+            if isinstance(x, Expr):
+                try:
+                    return sealed.dump_graph(x, protocol, buffer_callback)
+                except RefusedError as exc:
+                    note(exc)
+                    raise
+            buffers: list[pickle.PickleBuffer] = []
+            callback = buffers.append if buffer_callback is not None else None
+            if isinstance(x, GraphNode):
+                try:
+                    data = sealed.dump_graph(x, protocol, callback)
+                except Exception as exc:
+                    logger.warning("The task %r cannot be sent.", x.key, exc_info=True)
+                    return pickle.dumps(_raising(x.key, exc), protocol)
+            else:
+                fired = handles.count_fired()
+                try:
+                    data = _dump_data(x, protocol, callback)
+                except RefusedError as exc:
+                    note(exc)
+                    raise
+                if handles.count_fired() != fired:
+                    data = wire.guard + data
+            for buffer in buffers:
+                buffer_callback(buffer)
+            return data
+
+        return dumps
+
+
+def _dump_data(x: Any, protocol: int, callback: Any) -> bytes:
+    file = io.BytesIO()
+    Pickler(file, protocol, buffer_callback=callback).dump(x)
+    return file.getvalue()
+
+
+def _raising(key: Any, exc: Exception) -> Any:
+    """Return a task that raises ``exc``, or, if that does not travel, its sentence."""
+    try:
+        pickle.loads(pickle.dumps(exc))
+    except Exception:
+        exc = RuntimeError(f"{describe_type(exc)}: {exc}")
+    return Task(key, reraise, exc)
+
+
+#: How the stream of a plain task starts: with its class. A looser match would take a graph whose
+#: tasks cannot be loaded for a task, and swallow its failure.
+_IS_TASK = re.compile(
+    rb"\x80[\x02-\x05](?:\x95.{8})?\x8c.dask\._task_spec\x94\x8c.(?:Task|DataNode|Alias)\x94", re.S
+).match
+
+
+class Loads(Rebinding):
+    """`distributed.protocol.pickle.loads`: the net of the workers.
+
+    A task that cannot be loaded becomes one that raises. In Dask it closes the worker.
+    """
+
+    module, name = "distributed.protocol.pickle", "loads"
+
+    def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def loads(x: Any, *, buffers: Any = ()) -> Any:
+            try:
+                return pickle.loads(x, buffers=buffers) if buffers else pickle.loads(x)
+            except Exception as exc:
+                if _IS_TASK(bytes(memoryview(x)[:64])):
+                    logger.warning("A task cannot be loaded.", exc_info=True)
+                    return _raising("unloadable", exc)
+                if gathering.get():
+                    return Undelivered(exc)
+                raise
+
+        return loads
+
+
+class SerializeErrors(Rebinding):
+    """`distributed.protocol.serialize.serialize`: a refusal reaches the client as itself.
+
+    Dask wraps it in ``TypeError(message, str(x))``, and computes ``str`` of the whole thing.
+    """
+
+    module, name = "distributed.protocol.serialize", "serialize"
+
+    def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def serialize(
+            x: Any,
+            serializers: Any = None,
+            on_error: Any = "message",
+            context: Any = None,
+            iterate_collection: bool | None = None,
+        ) -> Any:
+            with catching(raising=on_error == "raise") as caught:
+                header, frames = original(x, serializers, "message", context, iterate_collection)
+                error, raising = caught.error, caught.raising
+            if header.get("serializer") != "error":
+                return header, frames
+            if error is None:  # not a refusal: as Dask has it
+                return original(x, serializers, on_error, context, iterate_collection)
+            if raising:
+                raise error
+            return error_frames(error)
+
+        return serialize
+
+
+class Shuffle(Hook):
+    """The name ``pickle`` in two modules of P2P, which rechunk arrays of objects with it."""
+
+    modules = ("distributed.shuffle._core", "distributed.shuffle._pickle")
+
+    def install(self) -> None:
+        shim = types.SimpleNamespace(**{**vars(pickle), "dumps": dumps})
+        for name in self.modules:
+            _module(name).pickle = shim  # type: ignore[attr-defined]
+
+    def uninstall(self) -> None:
+        for name in self.modules:
+            _module(name).pickle = pickle  # type: ignore[attr-defined]
+
+
+class Materialize(Rebinding):
+    """`distributed.scheduler._materialize_graph`: literals of an expression become tasks there."""
+
+    module, name = "distributed.scheduler", "_materialize_graph"
+
+    def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def materialize(expr: Any, validate: bool) -> Any:
+            graph, *rest = original(expr=expr, validate=validate)
+            return (sealed.seal_tasks(expr, graph), *rest)
+
+        return materialize
+
+
+class Tokens(Hook):
+    """`dask.tokenize`: a handle's key comes from its token, not from pickling it."""
+
+    def install(self) -> None:
+        normalize_token.register(Handle, _normalize_handle)
+
+    def uninstall(self) -> None:
+        for cls in [cls for cls in normalize_token._lookup if issubclass(cls, Handle)]:
+            del normalize_token._lookup[cls]
+
+
+def _normalize_handle(handle: Handle) -> Any:
+    _, (cls, scope, token, _, args, kwargs, *_) = handle.__reduce_ex__(5)
+    return "daskpickle.Handle", describe_type(cls), scope, token, args, kwargs
+
+
+class Gathering(Hook):
+    """`distributed.worker.Worker`, while it fetches what its tasks need, or what it replicates."""
+
+    methods = ("gather_dep", "gather")
+
+    def __init__(self) -> None:
+        self.originals: dict[str, Any] = {}
+
+    def install(self) -> None:
+        for name in self.methods:
+            original = self.originals[name] = vars(Worker)[name]
+            setattr(Worker, name, _while_gathering(original))
+
+    def uninstall(self) -> None:
+        for name, original in self.originals.items():
+            setattr(Worker, name, original)
+
+
+def _while_gathering(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    async def gather(*args: Any, **kwargs: Any) -> Any:
+        token = gathering.set(True)
+        try:
+            return await original(*args, **kwargs)
+        finally:
+            gathering.reset(token)
+
+    return gather
+
+
+class CurrentTask(Hook):
+    """Which task runs in this thread: handles are given back at its end."""
+
+    def install(self) -> None:
+        handles.task_of_thread = lambda: getattr(thread_state, "key", None)
+
+    def uninstall(self) -> None:
+        handles.task_of_thread = lambda: None
+
+
+#: In the order in which they are installed.
+HOOKS: tuple[type[Hook], ...] = (
+    Dumps, Loads, SerializeErrors, Materialize, Shuffle, Gathering, Tokens, CurrentTask,
+)  # fmt: skip

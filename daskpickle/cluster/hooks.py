@@ -1,0 +1,139 @@
+"""The hooks that need no distributed: cloudpickle, the "processes" scheduler, spawned processes.
+
+Each hook is a small class that puts one thing in its place and takes it back, and says why.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import cloudpickle
+import dask.config
+
+from daskpickle.pickler import Pickler, dumps
+from daskpickle.policy import current_policy
+
+__all__ = ["HOOKS", "Hook"]
+
+
+class Hook:
+    """Something of another package that is replaced while daskpickle is installed."""
+
+    def install(self) -> None:
+        """Put ours in its place."""
+        raise NotImplementedError
+
+    def uninstall(self) -> None:
+        """Put the original back."""
+        raise NotImplementedError
+
+
+class CloudpickleTable(Hook):
+    """`cloudpickle.Pickler.dispatch_table`: `dask.tokenize` and the "processes" scheduler use it."""
+
+    def __init__(self) -> None:
+        self.front: Any = None
+
+    def install(self) -> None:
+        maps = cloudpickle.Pickler.dispatch_table.maps
+        self.front = _Front(maps[0])
+        maps.insert(0, self.front)
+
+    def uninstall(self) -> None:
+        maps = cloudpickle.Pickler.dispatch_table.maps
+        maps[:] = [table for table in maps if table is not self.front]
+
+
+class _Front(dict[type, Any]):
+    """Our registrations, before another table; what is written goes to the other one."""
+
+    def __init__(self, behind: Any) -> None:
+        super().__init__()
+        self._behind = behind
+
+    def __missing__(self, cls: type) -> Any:
+        reducer = _find(cls)
+        if reducer is None:
+            raise KeyError(cls)
+        return reducer
+
+    def get(self, cls: Any, default: Any = None) -> Any:
+        try:
+            return self[cls]
+        except KeyError:
+            return default
+
+    def __contains__(self, cls: object) -> bool:
+        return isinstance(cls, type) and _find(cls) is not None
+
+    def __setitem__(self, cls: type, reducer: Any) -> None:
+        self._behind[cls] = reducer
+
+    def __delitem__(self, cls: type) -> None:
+        del self._behind[cls]
+
+    def pop(self, cls: type, *default: Any) -> Any:
+        return self._behind.pop(cls, *default)
+
+
+def _find(cls: type) -> Any:
+    """Return the reducer that a registration of ours gives to a class, if any."""
+    table = Pickler.dispatch_table.under(current_policy().actions)
+    return table.find(cls)
+
+
+class ProcessScheduler(Hook):
+    """``func_dumps`` and ``func_loads`` of Dask's "processes" scheduler: both ways."""
+
+    def install(self) -> None:
+        if dask.config.get("func_dumps", None) is None:
+            dask.config.config["func_dumps"] = dumps
+            dask.config.config["func_loads"] = pickle.loads
+
+    def uninstall(self) -> None:
+        if dask.config.config.get("func_dumps") is dumps:
+            del dask.config.config["func_dumps"], dask.config.config["func_loads"]
+
+
+class Spawning(Hook):
+    """`multiprocessing.reduction.ForkingPickler`: what a nanny gives to its worker process.
+
+    Never over an entry of its own: it owns sockets and connections, which it passes by descriptor.
+    """
+
+    def __init__(self) -> None:
+        self.original: dict[type, Any] = {}
+
+    def install(self) -> None:
+        from multiprocessing.reduction import ForkingPickler
+
+        self.original = ForkingPickler._extra_reducers  # type: ignore[attr-defined]
+        ForkingPickler._extra_reducers = _Spawned(self.original)  # type: ignore[attr-defined]
+
+    def uninstall(self) -> None:
+        from multiprocessing.reduction import ForkingPickler
+
+        ForkingPickler._extra_reducers = self.original  # type: ignore[attr-defined]
+
+
+class _Spawned(dict[type, Any]):
+    """The entries of `ForkingPickler`, then ours."""
+
+    def __init__(self, original: dict[type, Any]) -> None:
+        super().__init__(original)
+        self._original = original
+
+    def __missing__(self, cls: type) -> Any:
+        reducer = _find(cls)
+        if reducer is None:
+            raise KeyError(cls)
+        return reducer
+
+    def __setitem__(self, cls: type, reducer: Any) -> None:
+        self._original[cls] = reducer
+        super().__setitem__(cls, reducer)
+
+
+#: In the order in which they are installed.
+HOOKS: tuple[type[Hook], ...] = (CloudpickleTable, ProcessScheduler, Spawning)

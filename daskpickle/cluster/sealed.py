@@ -1,0 +1,484 @@
+"""Sealed payloads: what a task needs of ours travels as inert bytes, and opens when the task runs.
+
+Dask's scheduler unpickles a graph and pickles each task again, later, and again on retry; workers
+unpickle tasks on their event loop. Both see bytes only. The task's thread opens them, once per
+call: a lock is then a lock and a connection a connection, as they were when they were submitted.
+
+Only what holds our types is sealed, function by function and argument by argument; all else keeps
+its shape, which Dask looks at. An object that several sealed parts share is a part of its own, so
+that it is sent once and is one object in the call. See ``docs/decisions/0001``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import io
+import pickle
+import threading
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import cloudpickle
+from dask._expr import Expr, SingletonExpr
+from dask._task_spec import DataNode, GraphNode, NestedContainer, Task, TaskRef, _execute_subgraph
+from dask.tokenize import tokenize
+from dask.utils import funcname
+from distributed.utils import iscoroutinefunction
+
+from daskpickle import handles
+from daskpickle.cluster import wire
+from daskpickle.pickler import Pickler
+
+__all__ = ["Sealed", "SealedFunction", "SealedTask", "dump_graph", "run_sealed", "seal_tasks"]
+
+_ATOMS = (str, bytes, int, float, complex, bool, type(None), TaskRef)
+
+
+class _Opening(threading.local):
+    opened: dict[int, tuple[Any, Any]] | None = None  # what this call has opened already, by part
+    part: Sealed | None = None  # the part that is being opened
+    real = True
+
+
+_local = _Opening()
+
+
+def open_part(index: int) -> Any:
+    """Return a part of the sealed object that is being opened; stands in its bytes."""
+    assert _local.part is not None, "Parts can be opened only while their whole is opened."
+    return _local.part.parts[index]()
+
+
+class Sealed(GraphNode):  # type: ignore[misc]
+    """An object that holds ours, as bytes. As a graph node, so that the task's thread opens it."""
+
+    __slots__ = ("blob", "buffers", "parts")
+
+    def __init__(
+        self, blob: Any, buffers: tuple[Any, ...] = (), parts: tuple[Sealed, ...] = ()
+    ) -> None:
+        self.key = None
+        self._dependencies = frozenset()
+        self.blob, self.buffers, self.parts = blob, buffers, parts
+
+    def __call__(self, values: Any = ()) -> Any:
+        if _local.opened is None:
+            return self.load(real=False)
+        entry = _local.opened.get(id(self))
+        if entry is None:
+            entry = _local.opened[id(self)] = (self, self.load(real=_local.real))
+        return entry[1]
+
+    def load(self, *, real: bool) -> Any:
+        """Open it: ``real`` handles for a task, or lazy ones for data that outlives the call."""
+        outer, _local.part = _local.part, self
+        try:
+            with handles.opening(real):
+                return pickle.loads(self.blob, buffers=self.buffers)
+        finally:
+            _local.part = outer
+
+    def substitute(self, subs: Any, key: Any = None) -> Sealed:
+        return self
+
+    def copy(self) -> Sealed:
+        return self
+
+    def __sizeof__(self) -> int:
+        own = len(self.blob) + sum(memoryview(buffer).nbytes for buffer in self.buffers)
+        return own + sum(part.__sizeof__() for part in self.parts)
+
+    def __repr__(self) -> str:
+        return f"<sealed, {self.__sizeof__()} bytes>"
+
+    def __dask_tokenize__(self) -> Any:
+        return "daskpickle.Sealed", bytes(self.blob), [bytes(b) for b in self.buffers], self.parts
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(other) is Sealed and tokenize(self) == tokenize(other))
+
+    def __hash__(self) -> int:
+        return hash(bytes(self.blob))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        buffers = tuple(pickle.PickleBuffer(buffer) for buffer in self.buffers)
+        return Sealed, (self.blob, buffers, self.parts)
+
+
+class SealedFunction:
+    """A sealed callable; has what Dask reads off a function before it runs."""
+
+    def __init__(self, sealed: Sealed, facts: dict[str, Any]) -> None:
+        self.sealed = sealed
+        self.__dict__.update(facts)
+        self._facts = facts
+
+    @classmethod
+    def of(cls, function: Any, sealed: Sealed) -> SealedFunction:
+        """Return ``function``, sealed."""
+        facts: dict[str, Any] = {"__name__": funcname(function)}
+        for name in ("__qualname__", "__module__", "__doc__"):
+            value = getattr(function, name, None)
+            if isinstance(value, str):
+                facts[name] = value
+        if iscoroutinefunction(function):
+            facts["__tornado_coroutine__"] = True  # what `distributed.utils` looks for
+        try:
+            parameters = inspect.signature(function).parameters.values()
+            facts["__signature__"] = inspect.Signature(
+                [p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else None)
+                 for p in parameters]
+            )  # fmt: skip
+        except (TypeError, ValueError):
+            pass  # builtins may have no signature
+        return cls(sealed, facts)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.sealed()(*args, **kwargs)
+
+    def __dask_tokenize__(self) -> Any:
+        return "daskpickle.SealedFunction", self.sealed
+
+    def __repr__(self) -> str:
+        return f"<sealed function {self._facts['__name__']}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SealedFunction, (self.sealed, self._facts)
+
+
+class SealedTask(Task):  # type: ignore[misc]
+    """A task with sealed parts; opens them when it is called, and gives back what they held."""
+
+    __slots__ = ()
+
+    def __call__(self, values: Any = ()) -> Any:
+        if _local.opened is not None:  # inside of another one, which does it for both
+            return super().__call__(values)
+        _local.opened, _local.real = {}, not _makes_actor()
+        try:
+            with handles.running_task() as call:
+                result = super().__call__(values)
+                if inspect.iscoroutine(result):
+                    return call.until(result)
+                return handles.as_handle(result)
+        finally:
+            _local.opened = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return a plain `Task`, which loads on any worker, around this one as bytes."""
+        buffers: list[pickle.PickleBuffer] = []
+        blob = _dump(_GraphForm, self, buffers.append)
+        deps = tuple(self.dependencies)
+        call = wire.guarded_call(len(buffers), deps, blob, *buffers, *map(TaskRef, deps))
+        if self.is_coro:
+            call = asyncio.wait_for, Task(None, *call), None
+        return Task, (self.key, *call)
+
+
+def rebuild_task(*state: Any) -> SealedTask:
+    """Make a sealed task again, where it is known that daskpickle is there."""
+    task = SealedTask.__new__(SealedTask)
+    task.__setstate__(state)
+    return task
+
+
+def run_sealed(wire_version: int, version: str, n_buffers: int, deps: tuple[Any, ...], *args: Any) -> Any:
+    """Run the task that a plain `Task` brought here as bytes; in the task's thread."""
+    wire.check(wire_version, version)
+    blob, buffers, values = args[0], args[1 : n_buffers + 1], args[n_buffers + 1 :]
+    task = pickle.loads(blob, buffers=buffers)
+    return task(dict(zip(deps, values, strict=True)))
+
+
+def _makes_actor() -> bool:
+    """Tell whether the running task makes an actor, which outlives its call."""
+    from distributed.worker import thread_state
+
+    worker = getattr(thread_state, "execution_state", {}).get("worker")
+    return worker is not None and thread_state.key in worker.state.actors
+
+
+# --- Pickling -----------------------------------------------------------------------------------
+
+
+def _dump(cls: Any, obj: Any, buffer_callback: Any = None, *args: Any, protocol: int | None = None) -> bytes:
+    file = io.BytesIO()
+    cls(file, protocol, *args, buffer_callback=buffer_callback).dump(obj)
+    return file.getvalue()
+
+
+class _GraphForm(Pickler):
+    """Pickles sealed tasks as themselves, for a scheduler or inside of bytes."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is SealedTask:
+            return rebuild_task, obj.__getstate__()
+        return super().reducer_override(obj)
+
+
+class _First(_GraphForm):
+    """The first pass over a graph: plain, but notes which objects tasks refer to directly."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.shared: dict[int, Any] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, GraphNode):
+            for value in _operands_of(obj):
+                self.shared[id(value)] = value
+        elif isinstance(obj, Expr):
+            for value in obj.operands:
+                self.shared[id(value)] = value
+        return super().reducer_override(obj)
+
+
+def _operands_of(node: GraphNode) -> Iterator[Any]:
+    if isinstance(node, Task):
+        for value in (node.func, *node.args, *node.kwargs.values()):
+            if type(value) in (list, tuple):
+                yield from (v for v in value if not isinstance(v, _ATOMS))
+            elif type(value) is dict:
+                yield from (v for v in value.values() if not isinstance(v, _ATOMS))
+            elif not isinstance(value, (*_ATOMS, GraphNode)):
+                yield value
+    elif isinstance(node, DataNode):
+        yield node.value
+
+
+class _Envelope(Pickler):
+    """Pickles one part; what other parts are, or may become, it refers to."""
+
+    def __init__(self, file: Any, protocol: Any, sealer: Sealer, root: Any, **kwargs: Any) -> None:
+        super().__init__(file, protocol, **kwargs)
+        self.sealer, self.root = sealer, root
+        self.parts: list[Sealed] = []
+
+    def reducer_override(self, obj: Any) -> Any:
+        part: Sealed | None = None
+        if type(obj) is Sealed:
+            part = obj
+        elif type(obj) is SealedFunction:
+            part = obj.sealed
+        elif obj is not self.root and id(obj) in self.sealer.shared:
+            part = self.sealer.seal(obj)
+        if part is None:
+            return super().reducer_override(obj)
+        handles.fired()
+        for index, known in enumerate(self.parts):
+            if known is part:
+                return open_part, (index,)
+        self.parts.append(part)
+        return open_part, (len(self.parts) - 1,)
+
+
+class Sealer:
+    """Seals the parts of one graph; each object once."""
+
+    def __init__(self, shared: Mapping[int, Any] | None = None) -> None:
+        self.shared = shared or {}
+        self._sealed: dict[int, tuple[Any, Sealed | None]] = {}
+        self._clean: dict[int, Any] = {}  # what was seen in objects that hold none of ours
+
+    def seal(self, obj: Any) -> Sealed | None:
+        """Return ``obj`` sealed, or None if it holds nothing of ours."""
+        entry = self._sealed.get(id(obj))
+        if entry is None:
+            self._sealed[id(obj)] = (obj, None)  # what refers back to it while it is sealed, holds it
+            entry = self._sealed[id(obj)] = (obj, self._seal(obj))
+        return entry[1]
+
+    def _seal(self, obj: Any) -> Sealed | None:
+        fired = handles.count_fired()
+        file, buffers = io.BytesIO(), []  # type: ignore[var-annotated]
+        pickler = _Envelope(file, None, self, obj, buffer_callback=buffers.append)
+        pickler.dump(obj)
+        if handles.count_fired() == fired:
+            for memo_id, (_, seen) in pickler.memo.copy().items():
+                self._clean[memo_id] = seen
+            return None
+        return Sealed(file.getvalue(), tuple(buffers), tuple(pickler.parts))
+
+    def holds_none(self, obj: Any) -> bool:
+        """Tell whether ``obj`` was seen in something that holds nothing of ours."""
+        return id(obj) in self._clean
+
+    def function(self, function: Any) -> Any:
+        """Return a task's function, sealed if it holds ours."""
+        if isinstance(function, SealedFunction) or _by_reference(function):
+            return function
+        sealed = self.seal(function)
+        return function if sealed is None else SealedFunction.of(function, sealed)
+
+    def argument(self, value: Any) -> Any:
+        """Return a task's argument, sealed if it holds ours."""
+        if isinstance(value, _ATOMS):
+            return value
+        if isinstance(value, SealedFunction):
+            return value.sealed
+        if isinstance(value, GraphNode):
+            return self.node(value) if isinstance(value, Task) else value
+        return self.seal(value) or value
+
+    def node(self, node: Any) -> Any:
+        """Return a graph node with its parts sealed."""
+        if type(node) is DataNode:
+            sealed = node.value if isinstance(node.value, Sealed) else self.seal(node.value)
+            # Data outlives the call: what it holds arrives as lazy handles.
+            return node if sealed is None else SealedTask(node.key, _load_data, _Inert(sealed))
+        if type(node) in (Task, SealedTask) or isinstance(node, NestedContainer):
+            return self._task(node)
+        return node
+
+    def _task(self, task: Any) -> Any:
+        if task.func is _execute_subgraph:
+            inner = {key: self.node(node) for key, node in task.args[0].items()}
+            func, args = task.func, (inner, *task.args[1:])
+            changed = any(inner[key] is not task.args[0][key] for key in inner) or any(
+                isinstance(node, SealedTask) for node in inner.values()
+            )
+        else:
+            nested = isinstance(task, NestedContainer)
+            func = task.func if nested else self.function(task.func)
+            args = tuple(map(self.argument, task.args))
+            changed = isinstance(func, SealedFunction) or any(map(_holds_sealed, args))
+        kwargs = {k: v if k == "constructor" else self.argument(v) for k, v in task.kwargs.items()}
+        if not changed and not any(map(_holds_sealed, kwargs.values())):
+            return task
+        new = type(task).__new__(SealedTask if type(task) is Task else type(task))
+        new.__setstate__(task.__getstate__())
+        new.func, new.args, new.kwargs = func, args, {**new.kwargs, **kwargs}
+        return new
+
+
+def _holds_sealed(value: Any) -> bool:
+    if isinstance(value, NestedContainer):
+        return any(map(_holds_sealed, value.args))
+    return isinstance(value, (Sealed, SealedTask, _Inert))
+
+
+def _by_reference(function: Any) -> bool:
+    if isinstance(function, (types.FunctionType, type)):
+        return bool(cloudpickle.cloudpickle._should_pickle_by_reference(function))
+    return isinstance(function, types.BuiltinFunctionType) and isinstance(
+        function.__self__, (types.ModuleType, type(None))
+    )
+
+
+class _Inert:
+    """Keeps a sealed object closed where a task would open it."""
+
+    def __init__(self, sealed: Sealed) -> None:
+        self.sealed = sealed
+
+
+def _load_data(inert: _Inert) -> Any:
+    return inert.sealed.load(real=False)
+
+
+class _Second(_GraphForm):
+    """The second pass, for graphs that hold ours: seals them."""
+
+    def __init__(self, file: Any, protocol: Any, sealer: Sealer, **kwargs: Any) -> None:
+        super().__init__(file, protocol, **kwargs)
+        self.sealer = sealer
+
+    def reducer_override(self, obj: Any) -> Any:
+        cls = type(obj)
+        if cls in (Task, DataNode) or isinstance(obj, NestedContainer):
+            node = self.sealer.node(obj)
+            if node is obj:
+                return NotImplemented
+            return super().reducer_override(node) if cls in (Task, DataNode) else node.__reduce_ex__(5)
+        if isinstance(obj, SingletonExpr):
+            return _reduce_expr(obj)
+        if isinstance(obj, (GraphNode, Expr, SealedFunction, _Marked, _Inert)):
+            return super().reducer_override(obj)
+        if self.sealer.holds_none(obj) or isinstance(obj, type) or self._is_structure(cls):
+            return super().reducer_override(obj)
+        if callable(obj):
+            function = self.sealer.function(obj)
+            if function is not obj:
+                return function.__reduce__()
+        else:
+            sealed = self.sealer.seal(obj)
+            if sealed is not None:
+                return sealed.__reduce__()
+        return super().reducer_override(obj)
+
+    def _is_structure(self, cls: type) -> bool:
+        """Tell whether Dask may look into such an object before a task runs."""
+        if cls in (types.ModuleType, types.CodeType):
+            return True
+        owner = str(cls.__module__).partition(".")[0]
+        return owner in ("dask", "distributed", "toolz", "tlz") and self.dispatch_table.get(cls) is None
+
+
+class _Marked:
+    """An expression that holds sealed objects, so that the scheduler looks for them."""
+
+    def __init__(self, expr: Expr) -> None:
+        self.expr = expr
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return mark, (self.expr,)
+
+
+_MARK = "_daskpickle_sealed"
+
+
+def mark(expr: Expr) -> Expr:
+    """Note on an expression that it holds sealed objects."""
+    expr.__dict__[_MARK] = True
+    return expr
+
+
+def _reduce_expr(expr: Any) -> tuple[Any, ...]:
+    reduced = expr.__reduce__()
+    return (rebuild_expr, reduced[1]) if reduced[0] == Expr._reconstruct else reduced
+
+
+def rebuild_expr(cls: Any, *rest: Any) -> Expr:
+    """Rebuild an expression without looking for a living equal one.
+
+    Where client and scheduler share a process, `SingletonExpr` would give the scheduler the
+    client's own instance, with its live objects.
+    """
+    *operands, token, cache = rest
+    expr = Expr.__new__(cls, *operands, _determ_token=token)
+    expr.__dict__.update(cache)
+    return expr
+
+
+def dump_graph(obj: Any, protocol: int | None, buffer_callback: Callable[[Any], Any] | None) -> bytes:
+    """Return the pickle of an expression or a task, with what holds our types sealed."""
+    if type(obj) is SealedTask:
+        return _dump(Pickler, obj, buffer_callback, protocol=protocol)
+    fired = handles.count_fired()
+    buffers: list[pickle.PickleBuffer] = []
+    callback = buffers.append if buffer_callback is not None else None
+    file = io.BytesIO()
+    first = _First(file, protocol, buffer_callback=callback)
+    first.dump(obj)
+    data = file.getvalue()
+    if handles.count_fired() != fired:
+        buffers.clear()
+        sealer = Sealer(first.shared)
+        if isinstance(obj, GraphNode):
+            data = _dump(Pickler, sealer.node(obj), callback, protocol=protocol)
+        else:
+            data = wire.guard + _dump(_Second, _Marked(obj), callback, sealer, protocol=protocol)
+    if buffer_callback is not None:
+        for buffer in buffers:
+            buffer_callback(buffer)
+    return data
+
+
+def seal_tasks(expr: Any, graph: dict[Any, Any]) -> dict[Any, Any]:
+    """Seal what the tasks made of ``expr`` hold; the scheduler has just made them."""
+    if not getattr(expr, "__dict__", {}).get(_MARK):
+        return graph
+    sealer = Sealer()
+    return {key: sealer.node(node) for key, node in graph.items()}

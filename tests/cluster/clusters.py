@@ -1,0 +1,129 @@
+"""Clusters to test on: in this process's care, or of processes that share nothing with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from distributed import Client, LocalCluster
+
+from .things import SECONDS
+
+#: The folder from which this package is imported.
+ROOT = Path(__file__).parents[__name__.count(".")]
+
+
+def until(true: Callable[[], Any], what: str) -> Any:
+    """Wait until a condition is true, and return what it returned; fail after a while."""
+    deadline = time.monotonic() + SECONDS
+    while not (found := true()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"In {SECONDS} s it did not happen that {what}.")
+        time.sleep(0.01)
+    return found
+
+
+@contextmanager
+def local_cluster(**options: Any) -> Iterator[Client]:
+    """Start a `LocalCluster` of two workers and a client; close both, whatever state they are in."""
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, **options}
+    cluster = LocalCluster(**options)
+    try:
+        client = Client(cluster, timeout=SECONDS)
+        try:
+            yield client
+        finally:
+            client.close(timeout=5)
+    finally:
+        cluster.close(timeout=10)
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment of a process that can import what this one can."""
+    folders = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(folders)} | variables
+
+
+class Nodes:
+    """Schedulers and workers that are processes of their own, started from the command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.started: list[subprocess.Popen[bytes]] = []
+        self.logs: list[Path] = []
+
+    def _start(self, *command: str, env: dict[str, str] | None) -> subprocess.Popen[bytes]:
+        log = self.folder / f"{command[0]}-{len(self.started)}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dask", *command],
+                stdout=out, stderr=subprocess.STDOUT, cwd=self.folder, env=env or environment(),
+            )  # fmt: skip
+        self.started.append(process)
+        self.logs.append(log)
+        return process
+
+    def scheduler(self, env: dict[str, str] | None = None) -> str:
+        """Start a scheduler; return its address."""
+        file = self.folder / f"scheduler-{len(self.started)}.json"
+        process = self._start(
+            "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+            "--scheduler-file", str(file), env=env,
+        )  # fmt: skip
+
+        def address() -> str | None:
+            if process.poll() is not None:
+                raise RuntimeError(f"The scheduler ended: {self.log()}")
+            with suppress(OSError, json.JSONDecodeError):
+                return str(json.loads(file.read_text())["address"])
+            return None
+
+        return str(until(address, "the scheduler listens"))
+
+    def worker(
+        self, address: str, *options: str, env: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker process."""
+        return self._start(
+            "worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", *options,
+            env=env,
+        )  # fmt: skip
+
+    def log(self) -> str:
+        """What all of them have written."""
+        return "\n".join(log.read_text(errors="replace") for log in self.logs)
+
+    def close(self) -> None:
+        for process in reversed(self.started):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.started:
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(timeout=10)
+
+
+@contextmanager
+def nodes(folder: Path) -> Iterator[Nodes]:
+    """Start nodes, and end them all."""
+    started = Nodes(folder)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def wait_for_workers(client: Client, count: int) -> list[str]:
+    """Wait for workers; return their addresses."""
+    client.wait_for_workers(count, timeout=SECONDS)
+    return sorted(client.nthreads())

@@ -1,0 +1,288 @@
+"""What travels in the path matrix, and what tells whether it arrived: imported on workers too."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+from distributed import get_worker
+from distributed.diagnostics.plugin import NannyPlugin, SchedulerPlugin, WorkerPlugin
+
+#: What `truth` says of a lock that arrived as it should.
+WORKS = "a lock that works"
+SECONDS = 20
+
+
+class PlainLock:
+    """Travels without any help: on each path it must do what a lock does with help."""
+
+    def __init__(self) -> None:
+        self.held = False
+
+    def acquire(self, timeout: float = -1) -> bool:
+        if self.held:
+            return False
+        self.held = True
+        return True
+
+    def release(self) -> None:
+        self.held = False
+
+
+LOCKS = (type(threading.Lock()), PlainLock)
+
+
+class Holder:
+    """Holds a lock in an attribute, and uses it in its methods."""
+
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+
+    def method(self, *args: Any) -> str:
+        return truth(self.lock, *args)
+
+    def __call__(self, *args: Any) -> str:
+        return truth(self.lock, *args)
+
+
+class HolderError(Exception):
+    """Holds a lock in an attribute of an exception."""
+
+    def __init__(self, lock: Any) -> None:
+        super().__init__("It holds a lock.")
+        self.lock = lock
+
+
+class HolderWarning(UserWarning):
+    """Holds something in an attribute of a warning."""
+
+    def __init__(self, thing: Any) -> None:
+        super().__init__("It holds a thing.")
+        self.thing = thing
+
+
+def truth(*things: Any) -> str:
+    """Say of each thing whether the lock in it is one, can be acquired, and released."""
+    if not things:
+        return "nothing arrived"
+    for thing in things:
+        lock = lock_in(thing)
+        if type(lock) not in LOCKS:
+            return f"no lock but {lock!r}"
+        if not lock.acquire(timeout=5):
+            return f"a lock that is held: {lock!r}"
+        lock.release()
+    return WORKS
+
+
+def lock_in(thing: Any) -> Any:
+    """Return the lock in what a nesting made."""
+    if isinstance(thing, Holder) or hasattr(thing, "lock"):
+        return thing.lock
+    return thing() if callable(thing) else thing
+
+
+# --- Nestings: each makes a new lock, in something ------------------------------------------------
+
+
+def make_lock(new: Callable[[], Any]) -> Any:
+    return new()
+
+
+def make_attribute(new: Callable[[], Any]) -> Holder:
+    return Holder(new())
+
+
+def make_closure(new: Callable[[], Any]) -> Callable[[], Any]:
+    lock = new()
+    return lambda: lock
+
+
+def make_exception(new: Callable[[], Any]) -> HolderError:
+    return HolderError(new())
+
+
+#: Run in the real ``__main__`` of the client only: nothing of it can be imported on a worker, though
+#: stock pickle, in the client, thinks so and writes a reference.
+MAIN = """
+class MainHolder:
+    def __init__(self, lock):
+        self.lock = lock
+
+class MainError(Exception):
+    def __init__(self, thing):
+        super().__init__("It is of __main__.")
+        self.thing = thing
+
+def make_main_class(new):
+    return MainHolder(new())
+
+def make_main_global(new):
+    namespace = {"__name__": "__main__", "LOCK": new()}
+    exec("def read_global(): return LOCK", namespace)
+    return namespace["read_global"]
+
+def main_function_of(thing, truth):
+    namespace = {"__name__": "__main__", "THING": thing, "truth": truth}
+    exec("def check_global(*args): return truth(THING, *args)", namespace)
+    return namespace["check_global"]
+
+def main_class_of(thing):
+    return type("MainClass", (), {"__module__": "__main__", "thing": thing})
+"""
+
+
+@cache
+def in_main() -> dict[str, Any]:
+    """Define `MAIN` in this process's ``__main__``; return its namespace."""
+    namespace = vars(sys.modules["__main__"])
+    exec(MAIN, namespace)
+    return namespace
+
+
+PLAIN_NESTINGS = {  # those that a plain pickle of stock Python can name
+    "lock": make_lock,
+    "attribute": make_attribute,
+    "exception": make_exception,
+}
+NESTINGS = (*PLAIN_NESTINGS, "closure", "main_class", "main_global")
+
+
+def maker(nesting: str, new: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a function without arguments that makes a lock, with ``new``, in a nesting."""
+    if nesting.startswith("main"):
+        return partial(in_main()[f"make_{nesting}"], new)
+    return partial(globals()[f"make_{nesting}"], new)
+
+
+# --- What paths need on the other side ------------------------------------------------------------
+
+
+def both(*truths: str) -> str:
+    """Return the first truth that is not the one we want."""
+    return next((t for t in truths if t != WORKS), WORKS)
+
+
+def check_block(block: Any, *things: Any, thing: Any = None) -> Any:
+    """Ones where the things arrived, else noughts."""
+    arrived = (*things, thing) if thing is not None else things
+    return np.full(np.shape(block), float(truth(*arrived) == WORKS))
+
+
+def all_ones(block: Any) -> str:
+    return WORKS if bool(np.all(np.asarray(block) == 1)) else "some blocks say no"
+
+
+def check_frame(part: Any, thing: Any) -> Any:
+    return part.assign(k=float(truth(thing) == WORKS))
+
+
+class Source:
+    """An array that is read under a lock, as one in a file is."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+        self.shape, self.dtype, self.ndim = (4,), np.dtype(float), 1
+
+    def __getitem__(self, index: Any) -> Any:
+        return check_block(np.zeros(4)[index], self.thing)
+
+
+class Guard:
+    """A lock of the user's own, for ``from_array(lock=)``."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def acquire(self) -> None:
+        lock_in(self.thing).acquire()
+
+    def release(self) -> None:
+        lock_in(self.thing).release()
+
+
+def objects(make: Callable[[], Any], *shape: int) -> Any:
+    """An array of things."""
+    array = np.empty(shape, dtype=object)
+    for index in np.ndindex(shape):
+        array[index] = make()
+    return array
+
+
+class Lab:
+    """An actor."""
+
+    thing: Any = None
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def check(self, *things: Any) -> str:
+        return truth(self.thing, *things)
+
+    def give(self) -> Any:
+        return self.thing
+
+    def fail(self) -> None:
+        error = RuntimeError("The actor failed.")
+        error.thing = self.thing  # type: ignore[attr-defined]
+        raise error
+
+
+class WorkerCarrier(WorkerPlugin):
+    """A worker plugin that carries a thing and says on the worker whether it arrived."""
+
+    def __init__(self, name: str, thing: Any) -> None:
+        self.name = name
+        self.thing = thing
+
+    def setup(self, worker: Any) -> None:
+        self.truth = truth(self.thing)
+
+
+class NannyCarrier(NannyPlugin):
+    """The same for nannies."""
+
+    def __init__(self, name: str, thing: Any) -> None:
+        self.name = name
+        self.thing = thing
+
+    def setup(self, nanny: Any) -> None:
+        self.truth = truth(self.thing)
+
+
+class SchedulerCarrier(SchedulerPlugin):
+    """The same for the scheduler."""
+
+    def __init__(self, name: str, thing: Any) -> None:
+        self.name = name
+        self.thing = thing
+
+
+def plugin_truth(name: str, dask_worker: Any) -> str:
+    """What a plugin on a worker or nanny said."""
+    return str(dask_worker.plugins[name].truth)
+
+
+def fail_once(name: str, *things: Any) -> str:
+    """Fail the first time that it runs with a name on this worker."""
+    worker = get_worker()
+    seen = worker.__dict__.setdefault("seen_by_the_path_matrix", set())
+    if name not in seen:
+        seen.add(name)
+        raise RuntimeError("The first attempt fails.")
+    return truth(*things)
+
+
+def spill(key: str, dask_worker: Any) -> bool:
+    """Move a result of this worker to disk, and forget the objects it was made of."""
+    data = dask_worker.data
+    while key in data.fast:
+        if data.evict() < 0:  # how a spill buffer says that it could not
+            return False
+    data.slow.cache.clear()
+    return key in data.slow
