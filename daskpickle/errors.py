@@ -1,4 +1,4 @@
-"""The errors of daskpickle: full sentences, facts as attributes, and all of them survive pickling."""
+"""The errors of daskpickle: full sentences, facts as attributes; all survive pickling."""
 
 from __future__ import annotations
 
@@ -82,7 +82,11 @@ class RefusedError(DaskpickleError, pickle.PicklingError, TypeError):
         host = f" on {self.host}" if self.host else ""
         key = f" for task {self.key!r}" if self.key else ""
         hint = f" {self.hint}" if self.hint else ""
-        why = self.why[:1].lower() + self.why[1:] if self.why.startswith(("It ", "Its ")) else self.why
+        why = (
+            self.why[:1].lower() + self.why[1:]
+            if self.why.startswith(("It ", "Its "))
+            else self.why
+        )
         return f"Cannot pickle {self.type_name}{where}{host}{key}: {why}{hint}"
 
 

@@ -22,7 +22,9 @@ __all__ = ["find_path", "locate"]
 HINT = "Create it where it is used, inside the task, or register a reducer for its type."
 
 #: How CPython and cloudpickle say that a type cannot be pickled.
-_CANNOT = re.compile(r"cannot pickle|can't pickle|no default __reduce__|cannot be (pickled|serialized)", re.I)
+_CANNOT = re.compile(
+    r"cannot pickle|can't pickle|no default __reduce__|cannot be (pickled|serialized)", re.I
+)
 
 
 def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
@@ -57,19 +59,19 @@ def _sentence(exc: Exception) -> str:
     return text if text.endswith(".") else text + "."
 
 
-class _Watched(pickle._Pickler):  # type: ignore[name-defined,misc]
+class _Watched(pickle._Pickler):
     """The pure Python pickler under the rules of another one; keeps the chain of objects."""
 
     def __init__(self, pickler: Any) -> None:
         drop = (lambda buffer: None) if pickler.proto > 4 else None
         super().__init__(_Sink(), pickler.proto, buffer_callback=drop)
         self.dispatch_table = pickler.dispatch_table
-        self.reducer_override = pickler.reducer_override
+        self.reducer_override: Any = pickler.reducer_override
         self.chain: list[Any] = []
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
         self.chain.append(obj)
-        super().save(obj, save_persistent_id)
+        pickle._Pickler.save(self, obj, save_persistent_id)  # type: ignore[attr-defined]
         self.chain.pop()
 
 

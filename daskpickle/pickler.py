@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import cloudpickle
 
 from daskpickle import reducers  # noqa: F401 - its index tells the registry where rooms are
-from daskpickle.errors import RefusedError
 from daskpickle.policy import current_policy
 from daskpickle.table import DispatchTable
 
@@ -23,7 +22,7 @@ class _Writer(Protocol):
     def write(self, data: bytes, /) -> Any: ...
 
 
-_instance_table: Any = pickle.Pickler.dispatch_table  # type: ignore[attr-defined] # a C member
+_instance_table: Any = pickle.Pickler.dispatch_table  # a C member
 
 
 class _ClassTable:

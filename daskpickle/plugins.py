@@ -40,8 +40,8 @@ def load_plugins(owner: str) -> None:
         except Exception as exc:
             where = f" of {entry.dist.name}" if entry.dist is not None else ""
             warnings.warn(
-                f"The daskpickle plug-in {entry.name!r} ({entry.value}{where}) could not be loaded: "
-                f"{type(exc).__name__}: {exc}. Its types travel as if it were not installed.",
+                f"The daskpickle plug-in {entry.name!r} ({entry.value}{where}) could not be "
+                f"loaded: {type(exc).__name__}: {exc}. Its types travel as if it were not installed.",
                 DaskpickleWarning,
                 stacklevel=2,
             )

@@ -1,4 +1,4 @@
-"""Policy: which action is taken for which class. A policy chooses among reducers; a reducer never asks it."""
+"""Policy: which action is taken for which class; it chooses reducers, which never ask it."""
 
 from __future__ import annotations
 

@@ -26,9 +26,9 @@ from typing import Any, TypeVar, overload
 
 import cloudpickle
 
-from daskpickle import handles
 from daskpickle.errors import RefusedError, RegistrationError, describe_type
 from daskpickle.handles import SCOPES, Recipe
+from daskpickle.pool import arrived, fired
 
 __all__ = ["DispatchTable", "Registration", "register", "registrations", "unregister"]
 
@@ -39,7 +39,13 @@ R = TypeVar("R", bound=Reducer)
 _cloudpickle_table: dict[type, Reducer] = cloudpickle.Pickler._dispatch_table
 
 #: Methods by which a class says itself how it is pickled.
-_OWN_PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__")
+_OWN_PICKLING = (
+    "__reduce__",
+    "__reduce_ex__",
+    "__getstate__",
+    "__getnewargs__",
+    "__getnewargs_ex__",
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,9 @@ class Registry:
         self.by_name: dict[str, type] = {}
         self.version = 0
         self.lock = threading.RLock()
-        self.loading = 0  # rooms that are being imported: they never override what a user registered
+        self.loading = (
+            0  # rooms that are being imported: they never override what a user registered
+        )
         self.discover: Callable[[type], None] = lambda cls: None
         self.discover_all: Callable[[], None] = lambda: None
 
@@ -89,7 +97,9 @@ class Registry:
                     f"{describe(new.reducer)} in its place."
                 )
             if old is None and self.loading and actions:
-                new = replace(new, default=False)  # what the user registered first stays the default
+                new = replace(
+                    new, default=False
+                )  # what the user registered first stays the default
             elif not actions or (old is not None and old.default):
                 new = replace(new, default=True)
             if new.default:
@@ -159,14 +169,14 @@ registry = Registry()
 
 
 def _registered(registration: Registration, subclass: type | None = None) -> Reducer:
-    """Wrap a reducer of ours: it is noted that it ran; what arrived is repeated; recipes are bound."""
+    """Wrap a reducer of ours: note that it ran, repeat what arrived, bind recipes."""
     cls, reducer, scope, hint = (
         registration.cls, registration.reducer, registration.scope, registration.hint,
     )  # fmt: skip
 
     def reduce(obj: Any) -> Any:
-        handles.fired()
-        reduced = handles.arrived(obj)
+        fired()
+        reduced = arrived(obj)
         if reduced is not None:
             return reduced
         try:
@@ -203,8 +213,8 @@ def rebuild_subclass(
     cls: type, base: type, args: tuple[Any, ...], kwargs: dict[str, Any], state: dict[str, Any]
 ) -> Any:
     """Make an instance of ``cls`` as its base is made, then give it what the base did not set."""
-    obj = cls.__new__(cls)
-    base.__init__(obj, *args, **kwargs)
+    obj: Any = cls.__new__(cls)  # type: ignore[call-overload]
+    base.__init__(obj, *args, **kwargs)  # type: ignore[misc]
     for name, value in state.items():
         obj.__dict__.setdefault(name, value)
     return obj
@@ -212,7 +222,9 @@ def rebuild_subclass(
 
 def _says_itself(cls: type, base: type) -> bool:
     """Tell whether a class between ``cls`` and ``base`` says itself how it is pickled."""
-    for between in cls.__mro__[: cls.__mro__.index(base)] if base in cls.__mro__ else cls.__mro__[:-1]:
+    for between in (
+        cls.__mro__[: cls.__mro__.index(base)] if base in cls.__mro__ else cls.__mro__[:-1]
+    ):
         if any(name in between.__dict__ for name in _OWN_PICKLING):
             return True
     return False
@@ -305,11 +317,8 @@ class DispatchTable(dict[type, Reducer]):
     def __contains__(self, cls: object) -> bool:
         return isinstance(cls, type) and self.get(cls) is not None
 
-    @overload
-    def get(self, cls: type, default: None = None) -> Reducer | None: ...
-    @overload
-    def get(self, cls: type, default: R) -> Reducer | R: ...
     def get(self, cls: type, default: Any = None) -> Any:
+        """Return the reducer of ``cls``; the pure Python pickler asks this way."""
         try:
             return self[cls]
         except KeyError:

@@ -1,11 +1,11 @@
 """How Sphinx builds these pages."""
 
-from importlib.metadata import version
+import importlib.metadata
 
 project = "daskpickle"
 author = "daskpickle developers"
 project_copyright = "2026, daskpickle developers"
-release = version("daskpickle")
+release = importlib.metadata.version("daskpickle")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 # The generated table is included by reducers.md; it is no page of its own.

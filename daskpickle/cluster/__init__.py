@@ -64,7 +64,9 @@ def install_here() -> None:
 
 
 def _install(hooks: tuple[type[Hook], ...]) -> None:
-    state = vars(sys.modules["dask"]).setdefault(_STATE, {"version": daskpickle.__version__, "hooks": {}})
+    state = vars(sys.modules["dask"]).setdefault(
+        _STATE, {"version": daskpickle.__version__, "hooks": {}}
+    )
     if state["version"] != daskpickle.__version__:
         raise RuntimeError(
             f"daskpickle {state['version']} is installed in this process already; this is "

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
-from daskpickle import handles
 from daskpickle.cluster import wire
 from daskpickle.errors import RefusedError
+from daskpickle.identity import settings
 
 __all__ = ["Undelivered", "catching", "deliver_error", "error_frames", "gathering", "note"]
 
@@ -35,7 +35,7 @@ _local = _Caught()
 
 def note(error: RefusedError) -> None:
     """Keep a refusal, which Dask is about to wrap in another error."""
-    error.host = error.host or handles.settings.host or None
+    error.host = error.host or settings.host or None
     _local.error = error
 
 

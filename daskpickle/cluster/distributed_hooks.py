@@ -22,13 +22,13 @@ from dask.local import reraise
 from dask.tokenize import normalize_token
 from distributed.worker import Worker, thread_state
 
-from daskpickle import handles
 from daskpickle.cluster import sealed, wire
 from daskpickle.cluster.delivery import Undelivered, catching, error_frames, gathering, note
 from daskpickle.cluster.hooks import Hook
 from daskpickle.errors import RefusedError, describe_type
 from daskpickle.handles import Handle
 from daskpickle.pickler import Pickler, dumps
+from daskpickle.pool import count_fired, watch_tasks
 
 __all__ = ["HOOKS"]
 
@@ -61,7 +61,9 @@ class Rebinding(Hook):
 
 def _module(name: str) -> types.ModuleType:
     __import__(name)
-    return sys.modules[name]  # a package's attribute may be shadowed: distributed.protocol.serialize
+    return sys.modules[
+        name
+    ]  # a package's attribute may be shadowed: distributed.protocol.serialize
 
 
 def _rebind(old: Any, new: Any) -> None:
@@ -104,13 +106,13 @@ class Dumps(Rebinding):
                     logger.warning("The task %r cannot be sent.", x.key, exc_info=True)
                     return pickle.dumps(_raising(x.key, exc), protocol)
             else:
-                fired = handles.count_fired()
+                before = count_fired()
                 try:
                     data = _dump_data(x, protocol, callback)
                 except RefusedError as exc:
                     note(exc)
                     raise
-                if handles.count_fired() != fired:
+                if count_fired() != before:
                     data = wire.guard + data
             for buffer in buffers:
                 buffer_callback(buffer)
@@ -272,10 +274,10 @@ class CurrentTask(Hook):
     """Which task runs in this thread: handles are given back at its end."""
 
     def install(self) -> None:
-        handles.task_of_thread = lambda: getattr(thread_state, "key", None)
+        watch_tasks(lambda: getattr(thread_state, "key", None))
 
     def uninstall(self) -> None:
-        handles.task_of_thread = lambda: None
+        watch_tasks(lambda: None)
 
 
 #: In the order in which they are installed.

@@ -30,7 +30,7 @@ class Hook:
 
 
 class CloudpickleTable(Hook):
-    """`cloudpickle.Pickler.dispatch_table`: `dask.tokenize` and the "processes" scheduler use it."""
+    """`cloudpickle.Pickler.dispatch_table`: for `dask.tokenize` and the "processes" scheduler."""
 
     def __init__(self) -> None:
         self.front: Any = None

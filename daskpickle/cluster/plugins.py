@@ -12,7 +12,8 @@ import dask.config
 from distributed.diagnostics.plugin import NannyPlugin, SchedulerPlugin, WorkerPlugin
 
 import daskpickle
-from daskpickle import handles
+from daskpickle.identity import settings
+from daskpickle.pool import end_task, pool
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -30,9 +31,9 @@ def start_node(node: Any) -> None:
     from distributed.worker import Worker
 
     address = getattr(node, "address_safe", None) or getattr(node, "address", None)
-    handles.settings.host = address if isinstance(address, str) else ""
+    settings.host = address if isinstance(address, str) else ""
     if isinstance(node, Worker):
-        handles.settings.keep = True
+        settings.keep = True
         _nodes.add(id(node))
         if not any(isinstance(plugin, _Transitions) for plugin in node.plugins.values()):
             node.plugins["daskpickle-transitions"] = _Transitions()
@@ -41,9 +42,9 @@ def start_node(node: Any) -> None:
 def stop_node(node: Any) -> None:
     """Close what arrived, when the last worker of this process ends."""
     _nodes.discard(id(node))
-    if handles.settings.keep and not _nodes:
-        handles.settings.keep = False
-        handles.pool.close_all()
+    if settings.keep and not _nodes:
+        settings.keep = False
+        pool.close_all()
 
 
 class _Transitions(WorkerPlugin):
@@ -51,7 +52,7 @@ class _Transitions(WorkerPlugin):
 
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
         if start in ("executing", "long-running") and finish != "long-running":
-            handles.end_task(key, failed=finish != "memory")
+            end_task(key, failed=finish != "memory")
 
 
 def make_plugins(config: dict[str, Any]) -> tuple[Any, Any, Any]:
@@ -65,6 +66,7 @@ def make_plugins(config: dict[str, Any]) -> tuple[Any, Any, Any]:
     def start(node: Any, kind: str) -> str | None:
         try:
             import dask.config as node_config
+
             from daskpickle.cluster import install, plugins, wire
 
             wire.check(wire_version, version)

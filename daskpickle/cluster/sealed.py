@@ -27,9 +27,10 @@ from dask.tokenize import tokenize
 from dask.utils import funcname
 from distributed.utils import iscoroutinefunction
 
-from daskpickle import handles
 from daskpickle.cluster import wire
+from daskpickle.handles import as_handle
 from daskpickle.pickler import Pickler
+from daskpickle.pool import count_fired, fired, opening, running_task
 
 __all__ = ["Sealed", "SealedFunction", "SealedTask", "dump_graph", "run_sealed", "seal_tasks"]
 
@@ -51,7 +52,7 @@ def open_part(index: int) -> Any:
     return _local.part.parts[index]()
 
 
-class Sealed(GraphNode):  # type: ignore[misc]
+class Sealed(GraphNode):
     """An object that holds ours, as bytes. As a graph node, so that the task's thread opens it."""
 
     __slots__ = ("blob", "buffers", "parts")
@@ -59,8 +60,8 @@ class Sealed(GraphNode):  # type: ignore[misc]
     def __init__(
         self, blob: Any, buffers: tuple[Any, ...] = (), parts: tuple[Sealed, ...] = ()
     ) -> None:
-        self.key = None
-        self._dependencies = frozenset()
+        self.key: Any = None  # type: ignore[misc] # a slot of the base
+        self._dependencies: frozenset[Any] = frozenset()  # type: ignore[misc]
         self.blob, self.buffers, self.parts = blob, buffers, parts
 
     def __call__(self, values: Any = ()) -> Any:
@@ -75,7 +76,7 @@ class Sealed(GraphNode):  # type: ignore[misc]
         """Open it: ``real`` handles for a task, or lazy ones for data that outlives the call."""
         outer, _local.part = _local.part, self
         try:
-            with handles.opening(real):
+            with opening(real):
                 return pickle.loads(self.blob, buffers=self.buffers)
         finally:
             _local.part = outer
@@ -148,7 +149,7 @@ class SealedFunction:
         return SealedFunction, (self.sealed, self._facts)
 
 
-class SealedTask(Task):  # type: ignore[misc]
+class SealedTask(Task):
     """A task with sealed parts; opens them when it is called, and gives back what they held."""
 
     __slots__ = ()
@@ -158,11 +159,12 @@ class SealedTask(Task):  # type: ignore[misc]
             return super().__call__(values)
         _local.opened, _local.real = {}, not _makes_actor()
         try:
-            with handles.running_task() as call:
+            with running_task() as call:
                 result = super().__call__(values)
                 if inspect.iscoroutine(result):
-                    return call.until(result)
-                return handles.as_handle(result)
+                    call.awaited = True
+                    return _as_handle_later(call.until(result))
+                return as_handle(result)
         finally:
             _local.opened = None
 
@@ -177,6 +179,10 @@ class SealedTask(Task):  # type: ignore[misc]
         return Task, (self.key, *call)
 
 
+async def _as_handle_later(coroutine: Any) -> Any:
+    return as_handle(await coroutine)
+
+
 def rebuild_task(*state: Any) -> SealedTask:
     """Make a sealed task again, where it is known that daskpickle is there."""
     task = SealedTask.__new__(SealedTask)
@@ -184,7 +190,9 @@ def rebuild_task(*state: Any) -> SealedTask:
     return task
 
 
-def run_sealed(wire_version: int, version: str, n_buffers: int, deps: tuple[Any, ...], *args: Any) -> Any:
+def run_sealed(
+    wire_version: int, version: str, n_buffers: int, deps: tuple[Any, ...], *args: Any
+) -> Any:
     """Run the task that a plain `Task` brought here as bytes; in the task's thread."""
     wire.check(wire_version, version)
     blob, buffers, values = args[0], args[1 : n_buffers + 1], args[n_buffers + 1 :]
@@ -203,7 +211,9 @@ def _makes_actor() -> bool:
 # --- Pickling -----------------------------------------------------------------------------------
 
 
-def _dump(cls: Any, obj: Any, buffer_callback: Any = None, *args: Any, protocol: int | None = None) -> bytes:
+def _dump(
+    cls: Any, obj: Any, buffer_callback: Any = None, *args: Any, protocol: int | None = None
+) -> bytes:
     file = io.BytesIO()
     cls(file, protocol, *args, buffer_callback=buffer_callback).dump(obj)
     return file.getvalue()
@@ -266,7 +276,7 @@ class _Envelope(Pickler):
             part = self.sealer.seal(obj)
         if part is None:
             return super().reducer_override(obj)
-        handles.fired()
+        fired()
         for index, known in enumerate(self.parts):
             if known is part:
                 return open_part, (index,)
@@ -286,16 +296,20 @@ class Sealer:
         """Return ``obj`` sealed, or None if it holds nothing of ours."""
         entry = self._sealed.get(id(obj))
         if entry is None:
-            self._sealed[id(obj)] = (obj, None)  # what refers back to it while it is sealed, holds it
+            self._sealed[id(obj)] = (
+                obj,
+                None,
+            )  # what refers back to it while it is sealed, holds it
             entry = self._sealed[id(obj)] = (obj, self._seal(obj))
         return entry[1]
 
     def _seal(self, obj: Any) -> Sealed | None:
-        fired = handles.count_fired()
-        file, buffers = io.BytesIO(), []  # type: ignore[var-annotated]
+        before = count_fired()
+        file = io.BytesIO()
+        buffers: list[pickle.PickleBuffer] = []
         pickler = _Envelope(file, None, self, obj, buffer_callback=buffers.append)
         pickler.dump(obj)
-        if handles.count_fired() == fired:
+        if count_fired() == before:
             for memo_id, (_, seen) in pickler.memo.copy().items():
                 self._clean[memo_id] = seen
             return None
@@ -347,7 +361,8 @@ class Sealer:
         kwargs = {k: v if k == "constructor" else self.argument(v) for k, v in task.kwargs.items()}
         if not changed and not any(map(_holds_sealed, kwargs.values())):
             return task
-        new = type(task).__new__(SealedTask if type(task) is Task else type(task))
+        cls: Any = SealedTask if type(task) is Task else type(task)
+        new = cls.__new__(cls)
         new.__setstate__(task.__getstate__())
         new.func, new.args, new.kwargs = func, args, {**new.kwargs, **kwargs}
         return new
@@ -391,7 +406,9 @@ class _Second(_GraphForm):
             node = self.sealer.node(obj)
             if node is obj:
                 return NotImplemented
-            return super().reducer_override(node) if cls in (Task, DataNode) else node.__reduce_ex__(5)
+            return (
+                super().reducer_override(node) if cls in (Task, DataNode) else node.__reduce_ex__(5)
+            )
         if isinstance(obj, SingletonExpr):
             return _reduce_expr(obj)
         if isinstance(obj, (GraphNode, Expr, SealedFunction, _Marked, _Inert)):
@@ -413,7 +430,10 @@ class _Second(_GraphForm):
         if cls in (types.ModuleType, types.CodeType):
             return True
         owner = str(cls.__module__).partition(".")[0]
-        return owner in ("dask", "distributed", "toolz", "tlz") and self.dispatch_table.get(cls) is None
+        return (
+            owner in ("dask", "distributed", "toolz", "tlz")
+            and self.dispatch_table.get(cls) is None
+        )
 
 
 class _Marked:
@@ -452,18 +472,20 @@ def rebuild_expr(cls: Any, *rest: Any) -> Expr:
     return expr
 
 
-def dump_graph(obj: Any, protocol: int | None, buffer_callback: Callable[[Any], Any] | None) -> bytes:
+def dump_graph(
+    obj: Any, protocol: int | None, buffer_callback: Callable[[Any], Any] | None
+) -> bytes:
     """Return the pickle of an expression or a task, with what holds our types sealed."""
     if type(obj) is SealedTask:
         return _dump(Pickler, obj, buffer_callback, protocol=protocol)
-    fired = handles.count_fired()
+    before = count_fired()
     buffers: list[pickle.PickleBuffer] = []
     callback = buffers.append if buffer_callback is not None else None
     file = io.BytesIO()
     first = _First(file, protocol, buffer_callback=callback)
     first.dump(obj)
     data = file.getvalue()
-    if handles.count_fired() != fired:
+    if count_fired() != before:
         buffers.clear()
         sealer = Sealer(first.shared)
         if isinstance(obj, GraphNode):

@@ -18,6 +18,7 @@ from dask.utils import import_required
 
 import daskpickle
 from daskpickle.errors import VersionError
+from daskpickle.identity import settings
 
 __all__ = ["check", "guard", "guarded_call", "host_name", "require"]
 
@@ -31,8 +32,6 @@ SENTENCE = (
 
 def host_name() -> str:
     """Return what errors call this node: the address of its worker or scheduler, else its host."""
-    from daskpickle.handles import settings
-
     return settings.host or socket.gethostname()
 
 

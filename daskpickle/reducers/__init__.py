@@ -33,7 +33,7 @@ _known: set[str] = set()
 
 def discover(cls: type) -> None:
     """Import the rooms of the owner of ``cls``, the first time that owner is met."""
-    module = cls.__module__
+    module: object = cls.__module__  # anything, where a class defines it so
     owner = module.partition(".")[0] if isinstance(module, str) else ""
     if owner not in _known:
         _load(owner)

@@ -1,1 +1,209 @@
-"""."""
+"""Locks: one per process by token, which comes home as the original; nobody holds it on arrival.
+
+Notes
+-----
+- Travels: a token, and the state that a lock has besides being held: the flag of an event, the value
+  of a semaphore, the parties of a barrier, the lock of a condition. The first arrival in a process
+  makes the object in the state in which it was submitted; later ones find it.
+- Lost: whether it is held, by whom, and who waits for it. A lock that is held where it was pickled
+  arrives free: its holder could never release it in another process.
+- The action "fresh" makes a new object for each arrival. The lock of a condition goes by the action
+  that is chosen for the class of that lock.
+
+A condition that was made with a lock still shares it where both arrive: the lock has its own token.
+Events, semaphores and barriers keep their counts in private attributes, the same ones in CPython
+3.10 to 3.13 (``Lib/threading.py``); no public name tells the value or the bound of a semaphore.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from daskpickle import register
+from daskpickle.handles import add_state, extra_state, intern, remember, token_of
+
+Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
+Reduce = TypeVar("Reduce", bound=Callable[[Any], Reduced])
+
+# Functions up to 3.12 and 3.13 (``threading.Lock`` became a class in 3.13).
+Lock: type = type(threading.Lock())
+RLock: type = type(threading.RLock())
+PythonRLock: type = threading._RLock  # type: ignore[attr-defined]
+
+HINT = "Make one inside the task, or choose the action 'process' or 'fresh' for it."
+
+
+def register_lock(cls: type, travels: str, lost: str = "who holds it, who waits") -> Any:
+    """Register a reducer for the action "process", and one made of it for "fresh"."""
+    subclasses = cls is not Lock  # which has none
+
+    def add(reduce: Reduce) -> Reduce:
+        def reduce_fresh(obj: Any) -> Reduced:
+            rebuild, args = reduce(obj)
+            return rebuild, (*args, True)
+
+        facts: dict[str, Any] = {
+            "hint": HINT, "travels": travels, "lost": lost, "refused": "never",
+            "subclasses": subclasses,
+        }  # fmt: skip
+        register(cls, reduce, action="process", scope="process", **facts)
+        register(cls, reduce_fresh, action="fresh", scope="fresh", **facts)
+        return reduce
+
+    return add
+
+
+def arrive(token: str, make: Callable[[], Any], reduced: Reduced, fresh: bool) -> Any:
+    """Return the object of this process that has ``token``; or a new one, if it is to be fresh."""
+    if fresh:
+        rebuild, args = reduced
+        return remember(make(), (rebuild, (*args, True)))
+    return intern(token, make, reduced)
+
+
+@register_lock(Lock, travels="a token")
+def reduce_lock(lock: Any) -> Reduced:
+    """Say which lock it is."""
+    return rebuild_lock, (token_of(lock),)
+
+
+def rebuild_lock(token: str, fresh: bool = False) -> Any:
+    """Make the lock of this process."""
+    return arrive(token, threading.Lock, (rebuild_lock, (token,)), fresh)
+
+
+@register_lock(RLock, travels="a token")
+@register_lock(PythonRLock, travels="a token")
+def reduce_rlock(lock: Any) -> Reduced:
+    """Say which lock it is; both the C one and the one of ``threading._RLock``, which are two types."""
+    plain = PythonRLock() if isinstance(lock, PythonRLock) else RLock()
+    return rebuild_rlock, (type(lock), token_of(lock), extra_state(lock, plain))
+
+
+def rebuild_rlock(cls: type, token: str, state: dict[str, Any], fresh: bool = False) -> Any:
+    """Make the re-entrant lock of this process."""
+
+    def make() -> Any:
+        base = PythonRLock if issubclass(cls, PythonRLock) else RLock
+        lock = base.__new__(cls)
+        base.__init__(lock)
+        add_state(lock, state)
+        return lock
+
+    return arrive(token, make, (rebuild_rlock, (cls, token, state)), fresh)
+
+
+@register_lock(threading.Condition, travels="a token, its lock", lost="who waits")
+def reduce_condition(condition: Any) -> Reduced:
+    """Say which condition it is, and which lock it uses."""
+    lock = condition._lock
+    state = extra_state(condition, threading.Condition(lock))
+    return rebuild_condition, (type(condition), token_of(condition), lock, state)
+
+
+def rebuild_condition(
+    cls: type, token: str, lock: Any, state: dict[str, Any], fresh: bool = False
+) -> Any:
+    """Make the condition of this process, around a lock that has arrived before it."""
+
+    def make() -> Any:
+        condition = object.__new__(cls)
+        threading.Condition.__init__(condition, lock)
+        add_state(condition, state)
+        return condition
+
+    return arrive(token, make, (rebuild_condition, (cls, token, lock, state)), fresh)
+
+
+@register_lock(threading.Event, travels="a token, its flag", lost="who waits")
+def reduce_event(event: Any) -> Reduced:
+    """Say which event it is, and whether it is set."""
+    flag, state = threading.Event.is_set(event), extra_state(event, threading.Event())
+    return rebuild_event, (type(event), token_of(event), flag, state)
+
+
+def rebuild_event(
+    cls: type, token: str, flag: bool, state: dict[str, Any], fresh: bool = False
+) -> Any:
+    """Make the event of this process, set if it was set when it was submitted."""
+
+    def make() -> Any:
+        event = object.__new__(cls)
+        threading.Event.__init__(event)
+        if flag:
+            threading.Event.set(event)
+        add_state(event, state)
+        return event
+
+    return arrive(token, make, (rebuild_event, (cls, token, flag, state)), fresh)
+
+
+@register_lock(threading.Semaphore, travels="a token, its value", lost="who waits")
+def reduce_semaphore(semaphore: Any) -> Reduced:
+    """Say which semaphore it is, and how often it can be acquired."""
+    state = extra_state(semaphore, threading.Semaphore())
+    args = type(semaphore), token_of(semaphore), semaphore._value, None, state
+    return rebuild_semaphore, args
+
+
+@register_lock(threading.BoundedSemaphore, travels="a token, its value and bound", lost="who waits")
+def reduce_bounded_semaphore(semaphore: Any) -> Reduced:
+    """Say also how often it may be released: up to the value it was made with."""
+    state = extra_state(semaphore, threading.BoundedSemaphore())
+    args = type(semaphore), token_of(semaphore), semaphore._value, semaphore._initial_value, state
+    return rebuild_semaphore, args
+
+
+def rebuild_semaphore(
+    cls: type, token: str, value: int, bound: int | None, state: dict[str, Any], fresh: bool = False
+) -> Any:
+    """Make the semaphore of this process, with the value that it had when it was submitted."""
+
+    def make() -> Any:
+        semaphore = object.__new__(cls)
+        if bound is None:
+            threading.Semaphore.__init__(semaphore, value)
+        else:
+            threading.BoundedSemaphore.__init__(semaphore, bound)
+            semaphore._value = value
+        add_state(semaphore, state)
+        return semaphore
+
+    return arrive(token, make, (rebuild_semaphore, (cls, token, value, bound, state)), fresh)
+
+
+@register_lock(
+    threading.Barrier, travels="a token, its parties, action and timeout, if it is broken",
+    lost="who waits",
+)  # fmt: skip
+def reduce_barrier(barrier: Any) -> Reduced:
+    """Say which barrier it is, for how many, what the last one calls, and whether it is broken."""
+    state = extra_state(barrier, threading.Barrier(1))
+    facts = barrier._parties, barrier._action, barrier._timeout, barrier.broken
+    return rebuild_barrier, (type(barrier), token_of(barrier), *facts, state)
+
+
+def rebuild_barrier(
+    cls: type,
+    token: str,
+    parties: int,
+    action: Callable[[], object] | None,
+    timeout: float | None,
+    broken: bool,
+    state: dict[str, Any],
+    fresh: bool = False,
+) -> Any:
+    """Make the barrier of this process; nobody waits at it yet."""
+
+    def make() -> Any:
+        barrier = object.__new__(cls)
+        threading.Barrier.__init__(barrier, parties, action, timeout)
+        if broken:
+            threading.Barrier.abort(barrier)
+        add_state(barrier, state)
+        return barrier
+
+    reduced = rebuild_barrier, (cls, token, parties, action, timeout, broken, state)
+    return arrive(token, make, reduced, fresh)

@@ -19,7 +19,7 @@ import cloudpickle
 import pytest
 
 import daskpickle
-from daskpickle import handles
+from daskpickle import handles, identity
 from daskpickle.errors import RefusedError, describe_type
 
 __all__ = ["ReducerContract", "elsewhere"]
@@ -34,17 +34,15 @@ def elsewhere() -> Iterator[None]:
     What is loaded inside is made anew, and does not come home as the original.
     """
     handles.pool.close_all()
-    names = ("_tokens", "_arrived", "_home", "_live", "_kept")
-    here = {name: getattr(handles, name) for name in names}
+    here = {name: getattr(identity, name) for name in ("tokens", "arrivals", "home", "live", "kept")}
     try:
-        for name in names[:3]:
-            setattr(handles, name, handles.IdentityMap())
-        handles._live, handles._kept = weakref.WeakValueDictionary(), {}
+        identity.tokens, identity.arrivals, identity.home = (identity.IdentityMap() for _ in "123")
+        identity.live, identity.kept = weakref.WeakValueDictionary(), {}
         yield
     finally:
         handles.pool.close_all()
         for name, value in here.items():
-            setattr(handles, name, value)
+            setattr(identity, name, value)
 
 
 class ReducerContract:
