@@ -2,11 +2,11 @@
 # Needed before: git, make, a C compiler (OpenCL kernels are linked with it) and Python 3.10 or newer.
 
 PYTHON ?= python3
-VENV   ?= .venv
+VENV   := .venv
 BIN    := $(VENV)/bin
 
-# The oldest releases that are supported: the lower bounds in pyproject.toml.
-OLDEST := cloudpickle==3.0.0 dask==2025.4.0 distributed==2025.4.0
+# The oldest releases that are supported: the lower bounds in pyproject.toml, and a numpy of their time.
+OLDEST := cloudpickle==3.0.0 dask==2025.4.0 distributed==2025.4.0 numpy~=2.2.0
 # Requirements that are installed beside the project's own, and what pytest is told.
 PINS   :=
 PYTEST :=

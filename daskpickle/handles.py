@@ -15,7 +15,9 @@ from typing import Any
 
 from daskpickle.errors import describe_type
 from daskpickle.identity import (
+    Callback,
     Contents,
+    IdentityMap,
     add_state,
     extra_state,
     intern,
@@ -26,8 +28,10 @@ from daskpickle.identity import (
 from daskpickle.pool import arrived, end_task, fired, is_opening, opening, pool, running_task
 
 __all__ = [
+    "Callback",
     "Contents",
     "Handle",
+    "IdentityMap",
     "Recipe",
     "add_state",
     "arrived",

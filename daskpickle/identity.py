@@ -9,12 +9,14 @@ import copyreg
 import hashlib
 import pickle
 import threading
+import types
 import uuid
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 __all__ = [
+    "Callback",
     "Contents",
     "IdentityMap",
     "Settings",
@@ -156,3 +158,35 @@ class Contents:
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         data = pickle.PickleBuffer(self.data) if protocol >= 5 else bytes(self.data)
         return Contents, (data, self.digest)
+
+
+class Callback:
+    """A function among the arguments of a `Recipe`: equal to its copies, as it has a token.
+
+    Each load makes a new function of one that travels by value.
+    """
+
+    __slots__ = ("function", "token")
+
+    def __init__(self, function: Callable[..., Any], token: str) -> None:
+        self.function = function
+        self.token = token
+
+    @staticmethod
+    def wrap(obj: Any) -> Any:
+        """Return a function wrapped, anything else as it is."""
+        return Callback(obj, token_of(obj)) if isinstance(obj, types.FunctionType) else obj
+
+    @staticmethod
+    def unwrap(obj: Any) -> Any:
+        """Return what `wrap` was given."""
+        return obj.function if type(obj) is Callback else obj
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Callback and self.token == other.token
+
+    def __hash__(self) -> int:
+        return hash(self.token)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Callback, (self.function, self.token)

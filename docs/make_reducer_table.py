@@ -50,6 +50,7 @@ def lines() -> Iterator[str]:
 
 def main() -> int:
     """Write the page, or compare it."""
+    daskpickle.install()  # some actions are there only when Dask is: "cluster" of a lock
     page = HEAD + "".join(f"{line}\n" for line in lines())
     if "--check" not in sys.argv[1:]:
         TARGET.write_text(page, encoding="utf-8")

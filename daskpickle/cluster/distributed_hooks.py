@@ -25,6 +25,7 @@ from distributed.worker import Worker, thread_state
 from daskpickle.cluster import sealed, wire
 from daskpickle.cluster.delivery import Undelivered, catching, error_frames, gathering, note
 from daskpickle.cluster.hooks import Hook
+from daskpickle.cluster.locks import ClusterActions
 from daskpickle.errors import RefusedError, describe_type
 from daskpickle.handles import Handle
 from daskpickle.pickler import Pickler, dumps
@@ -283,4 +284,5 @@ class CurrentTask(Hook):
 #: In the order in which they are installed.
 HOOKS: tuple[type[Hook], ...] = (
     Dumps, Loads, SerializeErrors, Materialize, Shuffle, Gathering, Tokens, CurrentTask,
+    ClusterActions,
 )  # fmt: skip

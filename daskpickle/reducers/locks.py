@@ -2,9 +2,9 @@
 
 Notes
 -----
-- Travels: a token, and the state that a lock has besides being held: the flag of an event, the value
-  of a semaphore, the parties of a barrier, the lock of a condition. The first arrival in a process
-  makes the object in the state in which it was submitted; later ones find it.
+- Travels: a token, and the state that a lock has besides being held: the flag of an event, the
+  value of a semaphore, the parties of a barrier, the lock of a condition. The first arrival in a
+  process makes the object in the state in which it was submitted; later ones find it.
 - Lost: whether it is held, by whom, and who waits for it. A lock that is held where it was pickled
   arrives free: its holder could never release it in another process.
 - The action "fresh" makes a new object for each arrival. The lock of a condition goes by the action
@@ -19,35 +19,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from daskpickle import register
 from daskpickle.handles import add_state, extra_state, intern, remember, token_of
 
 Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
-Reduce = TypeVar("Reduce", bound=Callable[[Any], Reduced])
+Reduce = Callable[[Any], Reduced]
 
-# Functions up to 3.12 and 3.13 (``threading.Lock`` became a class in 3.13).
-Lock: type = type(threading.Lock())
-RLock: type = type(threading.RLock())
-PythonRLock: type = threading._RLock  # type: ignore[attr-defined]
+# Two functions until ``threading.Lock`` became a class in Python 3.13.
+Lock: Any = type(threading.Lock())
+RLock: Any = type(threading.RLock())
+PythonRLock: Any = threading._RLock
 
 HINT = "Make one inside the task, or choose the action 'process' or 'fresh' for it."
 
 
-def register_lock(cls: type, travels: str, lost: str = "who holds it, who waits") -> Any:
+def register_lock(
+    cls: type, travels: str, lost: str = "who holds it, who waits"
+) -> Callable[[Reduce], Reduce]:
     """Register a reducer for the action "process", and one made of it for "fresh"."""
-    subclasses = cls is not Lock  # which has none
+    facts: dict[str, Any] = {"hint": HINT, "travels": travels, "lost": lost, "refused": "nothing"}
+    facts["subclasses"] = cls is not Lock  # which has none
 
     def add(reduce: Reduce) -> Reduce:
         def reduce_fresh(obj: Any) -> Reduced:
             rebuild, args = reduce(obj)
             return rebuild, (*args, True)
 
-        facts: dict[str, Any] = {
-            "hint": HINT, "travels": travels, "lost": lost, "refused": "never",
-            "subclasses": subclasses,
-        }  # fmt: skip
         register(cls, reduce, action="process", scope="process", **facts)
         register(cls, reduce_fresh, action="fresh", scope="fresh", **facts)
         return reduce
@@ -61,6 +60,14 @@ def arrive(token: str, make: Callable[[], Any], reduced: Reduced, fresh: bool) -
         rebuild, args = reduced
         return remember(make(), (rebuild, (*args, True)))
     return intern(token, make, reduced)
+
+
+def new(cls: type, base: Any, state: dict[str, Any], *args: Any) -> Any:
+    """Make an instance of ``cls`` as ``base`` is made; no code of a subclass runs."""
+    obj = base.__new__(cls)
+    base.__init__(obj, *args)
+    add_state(obj, state)
+    return obj
 
 
 @register_lock(Lock, travels="a token")
@@ -77,22 +84,16 @@ def rebuild_lock(token: str, fresh: bool = False) -> Any:
 @register_lock(RLock, travels="a token")
 @register_lock(PythonRLock, travels="a token")
 def reduce_rlock(lock: Any) -> Reduced:
-    """Say which lock it is; both the C one and the one of ``threading._RLock``, which are two types."""
+    """Say which lock it is; the one written in C and the one written in Python are two classes."""
     plain = PythonRLock() if isinstance(lock, PythonRLock) else RLock()
     return rebuild_rlock, (type(lock), token_of(lock), extra_state(lock, plain))
 
 
 def rebuild_rlock(cls: type, token: str, state: dict[str, Any], fresh: bool = False) -> Any:
     """Make the re-entrant lock of this process."""
-
-    def make() -> Any:
-        base = PythonRLock if issubclass(cls, PythonRLock) else RLock
-        lock = base.__new__(cls)
-        base.__init__(lock)
-        add_state(lock, state)
-        return lock
-
-    return arrive(token, make, (rebuild_rlock, (cls, token, state)), fresh)
+    base = PythonRLock if issubclass(cls, PythonRLock) else RLock
+    reduced = rebuild_rlock, (cls, token, state)
+    return arrive(token, lambda: new(cls, base, state), reduced, fresh)
 
 
 @register_lock(threading.Condition, travels="a token, its lock", lost="who waits")
@@ -107,14 +108,8 @@ def rebuild_condition(
     cls: type, token: str, lock: Any, state: dict[str, Any], fresh: bool = False
 ) -> Any:
     """Make the condition of this process, around a lock that has arrived before it."""
-
-    def make() -> Any:
-        condition = object.__new__(cls)
-        threading.Condition.__init__(condition, lock)
-        add_state(condition, state)
-        return condition
-
-    return arrive(token, make, (rebuild_condition, (cls, token, lock, state)), fresh)
+    reduced = rebuild_condition, (cls, token, lock, state)
+    return arrive(token, lambda: new(cls, threading.Condition, state, lock), reduced, fresh)
 
 
 @register_lock(threading.Event, travels="a token, its flag", lost="who waits")
@@ -130,11 +125,9 @@ def rebuild_event(
     """Make the event of this process, set if it was set when it was submitted."""
 
     def make() -> Any:
-        event = object.__new__(cls)
-        threading.Event.__init__(event)
+        event = new(cls, threading.Event, state)
         if flag:
             threading.Event.set(event)
-        add_state(event, state)
         return event
 
     return arrive(token, make, (rebuild_event, (cls, token, flag, state)), fresh)
@@ -144,44 +137,48 @@ def rebuild_event(
 def reduce_semaphore(semaphore: Any) -> Reduced:
     """Say which semaphore it is, and how often it can be acquired."""
     state = extra_state(semaphore, threading.Semaphore())
-    args = type(semaphore), token_of(semaphore), semaphore._value, None, state
-    return rebuild_semaphore, args
-
-
-@register_lock(threading.BoundedSemaphore, travels="a token, its value and bound", lost="who waits")
-def reduce_bounded_semaphore(semaphore: Any) -> Reduced:
-    """Say also how often it may be released: up to the value it was made with."""
-    state = extra_state(semaphore, threading.BoundedSemaphore())
-    args = type(semaphore), token_of(semaphore), semaphore._value, semaphore._initial_value, state
-    return rebuild_semaphore, args
+    return rebuild_semaphore, (type(semaphore), token_of(semaphore), semaphore._value, state)
 
 
 def rebuild_semaphore(
-    cls: type, token: str, value: int, bound: int | None, state: dict[str, Any], fresh: bool = False
+    cls: type, token: str, value: int, state: dict[str, Any], fresh: bool = False
 ) -> Any:
     """Make the semaphore of this process, with the value that it had when it was submitted."""
-
-    def make() -> Any:
-        semaphore = object.__new__(cls)
-        if bound is None:
-            threading.Semaphore.__init__(semaphore, value)
-        else:
-            threading.BoundedSemaphore.__init__(semaphore, bound)
-            semaphore._value = value
-        add_state(semaphore, state)
-        return semaphore
-
-    return arrive(token, make, (rebuild_semaphore, (cls, token, value, bound, state)), fresh)
+    reduced = rebuild_semaphore, (cls, token, value, state)
+    return arrive(token, lambda: new(cls, threading.Semaphore, state, value), reduced, fresh)
 
 
 @register_lock(
-    threading.Barrier, travels="a token, its parties, action and timeout, if it is broken",
-    lost="who waits",
-)  # fmt: skip
+    threading.BoundedSemaphore, travels="a token, its value, its bound", lost="who waits"
+)
+def reduce_bounded_semaphore(semaphore: Any) -> Reduced:
+    """Say also how often it may be released: up to the value that it was made with."""
+    state = extra_state(semaphore, threading.BoundedSemaphore())
+    facts = semaphore._value, semaphore._initial_value, state
+    return rebuild_bounded_semaphore, (type(semaphore), token_of(semaphore), *facts)
+
+
+def rebuild_bounded_semaphore(
+    cls: type, token: str, value: int, bound: int, state: dict[str, Any], fresh: bool = False
+) -> Any:
+    """Make the semaphore of this process, with its bound and the value that it had."""
+
+    def make() -> Any:
+        semaphore = new(cls, threading.BoundedSemaphore, state, bound)
+        semaphore._value = value
+        return semaphore
+
+    reduced = rebuild_bounded_semaphore, (cls, token, value, bound, state)
+    return arrive(token, make, reduced, fresh)
+
+
+@register_lock(
+    threading.Barrier, "a token, its parties, action and timeout, whether it is broken", "who waits"
+)
 def reduce_barrier(barrier: Any) -> Reduced:
     """Say which barrier it is, for how many, what the last one calls, and whether it is broken."""
-    state = extra_state(barrier, threading.Barrier(1))
     facts = barrier._parties, barrier._action, barrier._timeout, barrier.broken
+    state = extra_state(barrier, threading.Barrier(1))
     return rebuild_barrier, (type(barrier), token_of(barrier), *facts, state)
 
 
@@ -198,11 +195,9 @@ def rebuild_barrier(
     """Make the barrier of this process; nobody waits at it yet."""
 
     def make() -> Any:
-        barrier = object.__new__(cls)
-        threading.Barrier.__init__(barrier, parties, action, timeout)
+        barrier = new(cls, threading.Barrier, state, parties, action, timeout)
         if broken:
             threading.Barrier.abort(barrier)
-        add_state(barrier, state)
         return barrier
 
     reduced = rebuild_barrier, (cls, token, parties, action, timeout, broken, state)

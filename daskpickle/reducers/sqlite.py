@@ -33,9 +33,9 @@ PRAGMAS = (
     "automatic_index busy_timeout foreign_keys ignore_check_constraints query_only read_uncommitted "
     "recursive_triggers reverse_unordered_selects temp_store trusted_schema"
 ).split()
-IN_TRANSACTION = "It has an open transaction, which cannot continue elsewhere."
 
 _noted = IdentityMap()  # what was read of a connection in its own thread
+_blank, _blank_lock = sqlite3.connect(":memory:", check_same_thread=False), threading.Lock()
 
 
 @register(
@@ -52,7 +52,8 @@ def reduce_connection(conn: sqlite3.Connection) -> Recipe:
     """
     try:
         if conn.in_transaction and _has_work(conn):
-            raise RefusedError(conn, IN_TRANSACTION, "Commit it or roll it back first.")
+            why = "It has an open transaction, which cannot continue elsewhere."
+            raise RefusedError(conn, why, "Commit it or roll it back first.")
         facts = _read(conn)
     except sqlite3.Error as exc:
         if "thread" not in str(exc):
@@ -63,12 +64,13 @@ def reduce_connection(conn: sqlite3.Connection) -> Recipe:
             hint = "Connect with check_same_thread=False, or open the database inside the task."
             raise RefusedError(conn, why, hint) from exc
     options = (*facts, conn.isolation_level, getattr(conn, "autocommit", -1))
-    factories = Callback.of(conn.row_factory), Callback.of(conn.text_factory)
+    factories = Callback.wrap(conn.row_factory), Callback.wrap(conn.text_factory)
     state = extra_state(conn, None) or None
+    token = hashlib.sha256(repr((type(conn), options)).encode()).hexdigest()[:32]
     recipe = Recipe(
         open_connection, type(conn), options, factories, state, thread_bound=False,
         reset=functools.partial(reset_connection, options, factories),
-        token=None if state else hashlib.sha256(repr((type(conn), options)).encode()).hexdigest()[:32],
+        token=token if state is None else None,
     )  # fmt: skip
     if type(facts[0][0][1]) is Contents:
         recipe.scope = "fresh"  # or a task would see what another one wrote into it
@@ -88,17 +90,17 @@ def open_connection(
         ":memory:" if type(source) is Contents else _uri(*databases[0]), uri=True, factory=cls,
         detect_types=detect_types, isolation_level=isolation_level, check_same_thread=False,
     )  # fmt: skip
-    cursor = sqlite3.Cursor(conn)
     if type(source) is Contents:
         _fill(conn, source.data)
+    cursor = sqlite3.Cursor(conn)
     for database in databases[1:]:
         cursor.execute("ATTACH ? AS ?", (_uri(*database), database[0]))
     for name, value in pragmas:
         cursor.execute(f"PRAGMA {name} = {value}")
     cursor.close()
-    if autocommit != -1:  # `sqlite3.LEGACY_TRANSACTION_CONTROL`; Python 3.12 has others
+    if autocommit != -1:  # sqlite3.LEGACY_TRANSACTION_CONTROL, all that there was before Python 3.12
         conn.autocommit = autocommit  # type: ignore[attr-defined,unused-ignore]
-    conn.row_factory, conn.text_factory = map(Callback.call, factories)
+    conn.row_factory, conn.text_factory = map(Callback.unwrap, factories)
     add_state(conn, state or {})
     return conn
 
@@ -108,41 +110,181 @@ def reset_connection(
 ) -> None:
     """Roll back, and undo what the last task may have set; raise if it did more than that."""
     conn.rollback()
-    conn.row_factory, conn.text_factory = map(Callback.call, factories)
+    conn.row_factory, conn.text_factory = map(Callback.unwrap, factories)
     now = (*_read(conn), conn.isolation_level, getattr(conn, "autocommit", -1))
     if now != options or (conn.in_transaction and _has_work(conn)):
-        raise ValueError("Its options are not what they were.")
+        raise ValueError("It is not as it was submitted.")
 
 
 def _read(conn: sqlite3.Connection) -> tuple[Any, ...]:
-    """Return its databases as (name, path or contents, read-only), its pragmas, its detect_types."""
+    """Return its databases (name, path or contents, read-only), its pragmas, its detect_types."""
     cursor = sqlite3.Cursor(conn)  # has no row factory
 
     def ask(sql: str) -> list[Any]:
         return cursor.execute(sql).fetchall()
 
-    # A read-only database gets no write transaction (SQLite, sqlite3BeginTransaction); EXPLAIN asks.
+    # In a plan, what is read-only gets no write transaction (SQLite, sqlite3BeginTransaction).
     plan = ask("EXPLAIN BEGIN IMMEDIATE")
-    writable = {row[2]: bool(row[3]) for row in plan if _text(conn, row[1]) == "Transaction"}
+    readonly = {row[2]: row[3] == 0 for row in plan if _text(conn, row[1]) == "Transaction"}
     databases: list[tuple[str, Any, bool]] = []
-    for number, name, path in ask("PRAGMA database_list"):
-        name, path = _text(conn, name), _text(conn, path)
+    for number, *texts in ask("PRAGMA database_list"):
+        name, path = (_text(conn, text) for text in texts)
         if number == 1:
             if ask("SELECT count(*) FROM sqlite_temp_master") != [(0,)]:
                 raise RefusedError(conn, "It has temporary tables, which no other connection sees.")
         elif path and not Path(path).is_file():
-            raise RefusedError(conn, f"Its file is not there any more: {path}.")
-        elif not path and number:
+            raise RefusedError(conn, f"Its file {path!r} is not there any more.")
+        elif number and not path:
             raise RefusedError(conn, f"Its attached database {name!r} has no file.")
         else:
-            databases.append((name, path or _contents(conn), not writable.get(number, True)))
-    pragmas = [(name, row[0]) for name in PRAGMAS for row in ask(f"PRAGMA {name}")]
-    cursor.execute('SELECT 1 AS "n [x]"')  # PARSE_COLNAMES cuts the name; either makes a cast map
-    detect_types = 3 if cursor.description[0][0] == "n" else 0
-    detect_types |= any(type(part) is list for part in gc.get_referents(cursor))
+            databases.append((name, path or _contents(conn), readonly.get(number, False)))
+    pragmas = tuple((name, row[0]) for name in PRAGMAS for row in ask(f"PRAGMA {name}"))
+    cursor.execute('SELECT 1 AS "n [x]"')  # PARSE_COLNAMES cuts the name, each flag makes a list
+    makes_list = any(type(part) is list for part in gc.get_referents(cursor))
+    detect_types = 3 if cursor.description[0][0] == "n" else int(makes_list)
     cursor.close()
-    facts = tuple(databases), tuple(pragmas), int(detect_types)
+    facts = tuple(databases), pragmas, detect_types
     statements = _statements(conn)
-    if statements is not None and databases[0][1] == ...:
+    if statements is not None and type(databases[0][1]) is str:
         _noted.set(statements, facts)
     return facts
+
+
+def _text(conn: sqlite3.Connection, value: Any) -> str:
+    """Return what SQLite said, whatever ``text_factory`` made of it."""
+    if not isinstance(value, (str, bytes, bytearray)):
+        raise RefusedError(conn, "Its text_factory hides where its file is.")
+    return value if isinstance(value, str) else os.fsdecode(bytes(value))
+
+
+def _statements(conn: sqlite3.Connection) -> Any:
+    """Return the cache of statements, which takes weak references, as a connection does not.
+
+    It lives as long as the connection is open. Since Python 3.11 it is a `functools.lru_cache`
+    around it (``new_statement_cache`` in ``Modules/_sqlite/connection.c``); before, this is None.
+    """
+    parts = [part for part in gc.get_referents(conn) if type(part) is type(_header)]
+    return next((part for part in parts if part.__wrapped__ is conn), None)
+
+
+def _has_work(conn: sqlite3.Connection) -> bool:
+    """Tell whether there is something to commit.
+
+    With ``autocommit=False`` there always is a transaction (PEP 249), often an empty one. One that
+    has written keeps a backup from starting: `sqlite3_backup_step` says SQLITE_BUSY.
+    """
+    status: list[int] = []
+
+    def stop(*progress: int) -> None:
+        status.append(progress[0])
+        raise InterruptedError
+
+    if getattr(conn, "autocommit", True):
+        return True
+    with closing(sqlite3.connect(":memory:")) as copy:
+        for _, name, *_ in sqlite3.Cursor(conn).execute("PRAGMA database_list").fetchall():
+            with suppress(InterruptedError):
+                conn.backup(copy, pages=1, progress=stop, name=name)
+    return 5 in status
+
+
+def _uri(name: str, path: str, readonly: bool) -> str:
+    return f"{Path(path).as_uri()}?mode={'ro' if readonly else 'rw'}"
+
+
+def _contents(conn: sqlite3.Connection) -> Contents:
+    """Return the bytes of a database without a file; before Python 3.11 a file must help."""
+    if sqlite3.Cursor(conn).execute("PRAGMA page_count").fetchone() == (0,):
+        return Contents(b"")
+    if hasattr(conn, "serialize"):
+        return Contents(conn.serialize())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "copy.db")
+        with closing(sqlite3.connect(path)) as copy:
+            conn.backup(copy)
+        return Contents(path.read_bytes())
+
+
+def _fill(conn: sqlite3.Connection, data: Any) -> None:
+    """Put into an empty connection what `_contents` returned."""
+    if not data:
+        return
+    if hasattr(conn, "deserialize"):
+        conn.deserialize(data)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "copy.db")
+        path.write_bytes(data)
+        with closing(sqlite3.connect(path)) as copy:
+            copy.backup(conn)
+
+
+@register(
+    sqlite3.Cursor, action="reopen", scope="fresh", subclasses=True,
+    hint="Fetch its rows and send those, or execute it inside the task.",
+    travels="arraysize, row_factory; executes anew", lost="description, lastrowid, rowcount",
+    refused="rows that have not been fetched",
+)  # fmt: skip
+def reduce_cursor(cursor: sqlite3.Cursor) -> Recipe:
+    """Travel as a new cursor of the same connection, unless there are rows to fetch.
+
+    CPython keeps the statement in the cursor until its last row has been fetched.
+    """
+    if any(describe_type(part) == "sqlite3.Statement" for part in gc.get_referents(cursor)):
+        raise RefusedError(cursor, "It has rows that have not been fetched.")
+    return Recipe(
+        open_cursor, type(cursor), cursor.connection, cursor.arraysize,
+        Callback.wrap(cursor.row_factory), extra_state(cursor, None) or None,
+    )  # fmt: skip
+
+
+def open_cursor(
+    cls: type[sqlite3.Cursor],
+    conn: sqlite3.Connection,
+    arraysize: int,
+    row_factory: Any,
+    state: dict[str, Any] | None = None,
+) -> sqlite3.Cursor:
+    """Make a new cursor of the connection that arrived with it."""
+    cursor = conn.cursor(cls)
+    cursor.arraysize = arraysize
+    cursor.row_factory = Callback.unwrap(row_factory)
+    add_state(cursor, state or {})
+    return cursor
+
+
+@register(
+    sqlite3.Row, subclasses=True, hint="Send `tuple(row)` or `dict(row)`.",
+    travels="names and values",
+)  # fmt: skip
+def reduce_row(row: sqlite3.Row) -> tuple[Any, ...]:
+    """Travel as names and values."""
+    return rebuild_row, (type(row), tuple(row.keys()), tuple(row), extra_state(row, None) or None)
+
+
+def rebuild_row(
+    cls: type[sqlite3.Row],
+    names: tuple[str, ...],
+    values: tuple[Any, ...],
+    state: dict[str, Any] | None = None,
+) -> sqlite3.Row:
+    """Make a row again."""
+    row = cls(_header(names), values)
+    add_state(row, state or {})
+    return row
+
+
+@functools.lru_cache(maxsize=64)
+def _header(names: tuple[str, ...]) -> sqlite3.Cursor:
+    """Return a cursor with columns of these names: the one place where a row gets them from."""
+    columns = ", ".join('1 AS "{}"'.format(name.replace('"', '""')) for name in names)
+    with _blank_lock:
+        return _blank.execute(f"SELECT {columns}")
+
+
+if hasattr(sqlite3, "Blob"):  # Python 3.11
+
+    @register(sqlite3.Blob, action="refuse", hint="Read it and send the bytes.")
+    def reduce_blob(blob: sqlite3.Blob) -> Any:
+        """Refuse an open blob: a position in a row that others may change."""
+        raise RefusedError(blob, "It is a position in an open database.")

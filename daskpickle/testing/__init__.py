@@ -1,4 +1,4 @@
-"""What a reducer promises, as tests: subclass `ReducerContract` once for each class that you register.
+"""What a reducer promises, as tests: subclass `ReducerContract` for each class you register.
 
 Needs pytest; nothing else in daskpickle does.
 """

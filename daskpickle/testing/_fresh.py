@@ -10,6 +10,7 @@ import pickle
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 #: What loading and introspection must not do; see the table of audit events in CPython's docs.
@@ -58,11 +59,11 @@ class Watch:
 
 def importing() -> bool:
     """Tell whether this thread is importing a module, which reads files and runs code."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return False
 
 
@@ -72,7 +73,7 @@ def inspect(obj: Any) -> None:
     with suppress(TypeError):
         hash(obj)
     repr(obj)
-    bool(obj == obj)  # noqa: PLR0124
+    bool(obj == obj)
     bool(obj == 1)
     dir(obj)
     for name in ("__dask_graph__", "__dask_tokenize__", "__array__", "__len__", "__await__"):

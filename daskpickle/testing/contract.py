@@ -34,7 +34,9 @@ def elsewhere() -> Iterator[None]:
     What is loaded inside is made anew, and does not come home as the original.
     """
     handles.pool.close_all()
-    here = {name: getattr(identity, name) for name in ("tokens", "arrivals", "home", "live", "kept")}
+    here = {
+        name: getattr(identity, name) for name in ("tokens", "arrivals", "home", "live", "kept")
+    }
     try:
         identity.tokens, identity.arrivals, identity.home = (identity.IdentityMap() for _ in "123")
         identity.live, identity.kept = weakref.WeakValueDictionary(), {}
@@ -87,7 +89,7 @@ class ReducerContract:
         """Return what of ``obj`` pickling must leave alone: position, lock, transaction."""
         return repr(obj)
 
-    def close(self, obj: Any) -> None:  # noqa: B027
+    def close(self, obj: Any) -> None:
         """Let go of what `make`, or a factory of `refused`, made."""
 
     def target(self, obj: Any) -> Path:
@@ -176,12 +178,11 @@ class ReducerContract:
         """Inside a task it is an object of its own type, and no stand-in for one."""
         with self._made() as sent:
             data = daskpickle.dumps(sent)
-            with elsewhere():
-                with handles.running_task(), handles.opening():
-                    received = daskpickle.loads(data)
-                    assert issubclass(type(received), type(sent))
-                    assert self.same(sent, received) is not False
-                    del received
+            with elsewhere(), handles.running_task(), handles.opening():
+                received = daskpickle.loads(data)
+                assert issubclass(type(received), type(sent))
+                assert self.same(sent, received) is not False
+                del received
 
     def test_a_fresh_interpreter_loads_and_opens_nothing(self) -> None:
         """Loading, looking and pickling again open, connect, run and create nothing."""
@@ -203,11 +204,10 @@ class ReducerContract:
 
     def test_aliases_stay_aliases(self) -> None:
         """One object that is held three times arrives as one object."""
-        with self._made() as sent:
-            with elsewhere():
-                first, second, third = daskpickle.loads(daskpickle.dumps([sent, sent, {"k": sent}]))
-                assert first is second
-                assert first is third["k"]
+        with self._made() as sent, elsewhere():
+            first, second, third = daskpickle.loads(daskpickle.dumps([sent, sent, {"k": sent}]))
+            assert first is second
+            assert first is third["k"]
 
     def test_the_sender_is_untouched(self) -> None:
         """Pickling changes nothing on the sender: no position, lock, transaction or descriptor."""

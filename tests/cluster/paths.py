@@ -189,12 +189,12 @@ def submit_main_class(client: Client, make: Make) -> str:
 @path()
 def submit_class_attribute(client: Client, make: Make) -> str:
     cls = in_main()["main_class_of"](make())
-    return client.submit(lambda obj: truth(obj.thing, type(obj).thing), cls()).result()
+    return client.submit(lambda obj: truth(*obj.things, *type(obj).things), cls()).result()
 
 
 @path()
 def submit_class_itself(client: Client, make: Make) -> str:
-    return client.submit(lambda cls: truth(cls.thing), in_main()["main_class_of"](make())).result()
+    return client.submit(lambda cls: truth(*cls.things), in_main()["main_class_of"](make())).result()
 
 
 @path()
@@ -323,10 +323,9 @@ def work_stealing(client: Client, make: Make) -> str:
     )  # fmt: skip
 
     async def steal(key: str, dask_scheduler: Any) -> None:
-        task = dask_scheduler.tasks[key]
-        while task.processing_on is None:
+        while key not in dask_scheduler.tasks or not dask_scheduler.tasks[key].processing_on:
             await asyncio.sleep(0.01)
-        workers = dask_scheduler.workers
+        task, workers = dask_scheduler.tasks[key], dask_scheduler.workers
         dask_scheduler.extensions["stealing"].move_task_request(
             task, workers[victim], workers[thief]
         )
@@ -850,9 +849,9 @@ def actor_init(client: Client, make: Make) -> str:
 @path()
 def actor_of_main(client: Client, make: Make) -> str:
     """A class that travels by value, with a class attribute."""
-    cls = type("MainLab", (Lab,), {"__module__": "__main__", "other": make()})
+    cls = type("MainLab", (Lab,), {"__module__": "__main__", "others": [make()]})
     lab = client.submit(cls, make(), actor=True, pure=False).result()
-    return both(lab.check().result(SECONDS), truth(lab.other))
+    return both(lab.check().result(SECONDS), truth(*lab.others))
 
 
 @path()
@@ -1006,9 +1005,9 @@ def metadata(client: Client, make: Make) -> str:
 @path()
 def annotations(client: Client, make: Make) -> str:
     key = name()
-    with dask.annotate(thing=make()):
+    with dask.annotate(things=[make()]):
         future = client.submit(operator.add, 1, 1, key=key)
-    check = lambda dask_scheduler: truth(dask_scheduler.tasks[key].annotations["thing"])  # noqa: E731
+    check = lambda dask_scheduler: truth(*dask_scheduler.tasks[key].annotations["things"])  # noqa: E731
     return client.run_on_scheduler(check) if future.result() == 2 else "the sum is wrong"
 
 

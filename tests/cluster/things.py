@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import uuid
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -21,6 +22,7 @@ class PlainLock:
     """Travels without any help: on each path it must do what a lock does with help."""
 
     def __init__(self) -> None:
+        self.identity = uuid.uuid4().hex
         self.held = False
 
     def acquire(self, timeout: float = -1) -> bool:
@@ -81,9 +83,11 @@ def truth(*things: Any) -> str:
 
 def lock_in(thing: Any) -> Any:
     """Return the lock in what a nesting made."""
-    if isinstance(thing, Holder) or hasattr(thing, "lock"):
-        return thing.lock
-    return thing() if callable(thing) else thing
+    if type(thing) in LOCKS:
+        return thing
+    if hasattr(thing, "lock"):
+        return lock_in(thing.lock)
+    return lock_in(thing()) if callable(thing) else thing
 
 
 # --- Nestings: each makes a new lock, in something ------------------------------------------------
@@ -132,7 +136,7 @@ def main_function_of(thing, truth):
     return namespace["check_global"]
 
 def main_class_of(thing):
-    return type("MainClass", (), {"__module__": "__main__", "thing": thing})
+    return type("MainClass", (), {"__module__": "__main__", "things": [thing]})
 """
 
 

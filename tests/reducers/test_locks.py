@@ -100,7 +100,9 @@ MAKERS: dict[str, Callable[[], Any]] = {
 }
 every_kind = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
 every_lock = pytest.mark.parametrize(
-    "make", [threading.Lock, threading.RLock, threading._RLock], ids=["lock", "rlock", "python rlock"]
+    "make",
+    [threading.Lock, threading.RLock, threading._RLock],
+    ids=["lock", "rlock", "python rlock"],
 )
 
 
@@ -349,7 +351,7 @@ def test_two_objects_have_different_bytes(make: Callable[[], Any]) -> None:
     """The bytes tell two locks apart, by either action."""
     first, second = make(), make()
     assert daskpickle.dumps(first) != daskpickle.dumps(second)
-    fresh = {name: "fresh" for name in fresh_names(first)}
+    fresh = dict.fromkeys(fresh_names(first), "fresh")
     with daskpickle.use_policy(fresh):
         assert daskpickle.dumps(first) != daskpickle.dumps(second)
 
@@ -368,7 +370,7 @@ def test_fresh_gives_a_new_one_for_each_arrival(make: Callable[[], Any]) -> None
     """With the action "fresh" nothing is shared, here or there, and it stays fresh on its way."""
     sent = make()
     daskpickle.dumps(sent)  # so that the class is registered
-    with daskpickle.use_policy({name: "fresh" for name in fresh_names(sent)}):
+    with daskpickle.use_policy(dict.fromkeys(fresh_names(sent), "fresh")):
         data = daskpickle.dumps(sent)
     first, second = daskpickle.loads(data), daskpickle.loads(data)
     assert type(first) is type(sent)
@@ -427,9 +429,9 @@ def test_a_subclass_that_says_itself_how_it_is_pickled_is_left_alone() -> None:
 
 def test_a_policy_may_refuse_the_lock_inside() -> None:
     """A refused lock class is refused inside a condition too, with its path."""
-    with daskpickle.use_policy({"_thread.RLock": "refuse"}):
-        with pytest.raises(RefusedError, match="The policy refuses it") as caught:
-            daskpickle.dumps({"ready": threading.Condition()})
+    policy = daskpickle.use_policy({"_thread.RLock": "refuse"})
+    with policy, pytest.raises(RefusedError, match="The policy refuses it") as caught:
+        daskpickle.dumps({"ready": threading.Condition()})
     assert caught.value.path == "obj['ready']._lock"
 
 
@@ -444,7 +446,7 @@ def test_bound_methods_keep_their_lock() -> None:
 
 
 def test_eight_threads_that_load_one_token_get_one_object() -> None:
-    """Of 2,000 tokens that eight threads load at once, each gives one object, and no two the same."""
+    """Of 2,000 tokens that eight threads load at once, each gives one object of its own."""
     rounds, threads = 2000, 8
     payloads = [daskpickle.dumps(threading.Lock()) for _ in range(rounds)]
     start = threading.Barrier(threads)
