@@ -73,11 +73,14 @@ class Recipe:
     drop_on_failure
         Whether to close it when its task failed, half-way through a stream. Default: whether the
         scope is "thread" and there is no ``reset``.
+    snapshot
+        Whether its content travels. What a task made of it then travels on: the opened object is
+        reduced anew, and not pickled as what it arrived as.
     """
 
     __slots__ = (
-        "args", "close", "cls", "drop_on_failure", "kwargs", "open", "reset", "scope", "state",
-        "thread_bound", "token",
+        "args", "close", "cls", "drop_on_failure", "kwargs", "open", "reset", "scope",
+        "snapshot", "state", "thread_bound", "token",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +93,7 @@ class Recipe:
         token: str | None = None,
         thread_bound: bool | None = None,
         drop_on_failure: bool | None = None,
+        snapshot: bool = False,
         **kwargs: Any,
     ) -> None:
         self.open = open
@@ -100,6 +104,7 @@ class Recipe:
         self.token = token
         self.thread_bound = thread_bound
         self.drop_on_failure = drop_on_failure
+        self.snapshot = snapshot
         self.cls: type = object
         self.scope = ""
         try:
@@ -131,7 +136,7 @@ class Recipe:
         """Return the reduced value: plain facts, `rebuild_handle` first."""
         return rebuild_handle, (
             self.cls, self.scope, self.token, self.open, self.args, self.kwargs, self.close,
-            self.reset, self.thread_bound, self.drop_on_failure,
+            self.reset, self.thread_bound, self.drop_on_failure, self.snapshot,
         )  # fmt: skip
 
     @property
@@ -164,11 +169,12 @@ def rebuild_handle(
     reset: Callable[[Any], object] | None = None,
     thread_bound: bool = False,
     drop_on_failure: bool = False,
+    snapshot: bool = False,
 ) -> Any:
     """Make a `Handle`; or, where a task opens what was sealed for it, the real thing."""
     recipe = Recipe(
         open, *args, close=close, reset=reset, token=token, thread_bound=thread_bound,
-        drop_on_failure=drop_on_failure, **kwargs,
+        drop_on_failure=drop_on_failure, snapshot=snapshot, **kwargs,
     )  # fmt: skip
     recipe.cls, recipe.scope = cls, scope
     if is_opening():

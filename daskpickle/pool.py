@@ -63,6 +63,7 @@ class Call:
 
 class _Local(threading.local):
     call: Call | None = None
+    slot: Slot | None = None  # whose object is being opened
     opening = False
     fired = 0
     thread: _Thread | None = None
@@ -160,12 +161,17 @@ _unopened = object()
 class Slot:
     """One opened object, and who holds it."""
 
-    __slots__ = ("calls", "failed", "key", "lock", "obj", "owner", "recipe", "thread", "used")
+    __slots__ = (
+        "calls", "failed", "key", "lock", "obj", "owner", "parts", "recipe", "references", "thread",
+        "used",
+    )  # fmt: skip
 
     def __init__(self, key: Hashable, recipe: Recipe) -> None:
         self.key = key
         self.recipe = recipe
         self.obj: Any = _unopened
+        self.references = 0  # to the object when it was new: from here, and from itself
+        self.parts: list[Any] = []  # other objects of the pool that it was opened from
         self.lock = threading.RLock()
         self.calls: list[Call | None] = []
         self.failed = False
@@ -179,7 +185,7 @@ class Slot:
             return True
         if self.owner is not None and self.owner() is not None:
             return True
-        return sys.getrefcount(self.obj) > 2  # ours, and the argument; see `sys.getrefcount`
+        return sys.getrefcount(self.obj) > self.references
 
 
 class Pool:
@@ -235,8 +241,12 @@ class Pool:
         slot = self._slots.get(key)
         if slot is not None and call in slot.calls and not slot.failed:
             slot.used = time.monotonic()
-            return slot.obj
-        return self._enter(key, recipe, call, handle, thread)
+            obj = slot.obj
+        else:
+            obj = self._enter(key, recipe, call, handle, thread)
+        if _local.slot is not None:  # what it is made of stays open as long as it
+            _local.slot.parts.append(obj)
+        return obj
 
     def _enter(
         self,
@@ -273,6 +283,7 @@ class Pool:
 
     def _open(self, slot: Slot, recipe: Recipe, thread: _Thread) -> None:
         slot.recipe, slot.failed = recipe, False
+        outer, _local.slot = _local.slot, slot
         try:
             with opening(False):
                 slot.obj = recipe.open(*recipe.args, **recipe.kwargs)
@@ -281,13 +292,16 @@ class Pool:
             self._count("failures", recipe)
             why = f"{describe_type(exc)}: {exc}"
             raise HandleError(describe_type(recipe.cls), why, host=settings.host) from exc
+        finally:
+            _local.slot = outer
+        slot.references = sys.getrefcount(slot.obj)
         slot.thread = weakref.ref(thread)
         self._count("opens", recipe)
-        reduced = recipe.reduce()
-        try:
-            identity.arrivals.set(slot.obj, reduced)
-        except TypeError:
-            self._ids[id(slot.obj)] = slot
+        if not recipe.snapshot:
+            try:
+                identity.arrivals.set(slot.obj, recipe.reduce())
+            except TypeError:
+                self._ids[id(slot.obj)] = slot
         if recipe.scope != "fresh":
             _shadow_close(slot.obj, recipe)
 
@@ -321,6 +335,7 @@ class Pool:
         except Exception:
             self._count("failures", recipe)
         self._count("closes", recipe)
+        slot.parts.clear()
 
     def _remove(self, slot: Slot) -> None:
         with slot.lock, identity.guard:
@@ -351,7 +366,8 @@ class Pool:
 
     def end(self, call: Call, *, failed: bool) -> None:
         """Give back all that ``call`` holds."""
-        for slot in call.slots:
+        while call.slots:  # what was opened last goes first: it may hold what was opened before
+            slot = call.slots.pop()
             if call in slot.calls:
                 slot.calls.remove(call)
             slot.used = time.monotonic()
@@ -367,7 +383,6 @@ class Pool:
                 slot.failed = True
                 if self._may_close(slot):
                     self._remove(slot)
-        call.slots.clear()
         if self._escaped:
             self._close_escaped()
 

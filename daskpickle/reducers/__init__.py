@@ -15,16 +15,21 @@ __all__ = ["ROOMS"]
 #: owner -> rooms, sorted.
 ROOMS: dict[str, tuple[str, ...]] = {
     "_io": ("files",),
+    "_queue": ("queues",),
     "_socket": ("sockets",),
     "_ssl": ("sockets",),
-    "_thread": ("locks", "running"),
+    "_thread": ("locks",),
     "builtins": ("running",),
-    "concurrent": ("running",),
+    "concurrent": ("executors",),
+    "logging": ("logs",),
+    "multiprocessing": ("processes",),
     "pyopencl": ("opencl",),
+    "queue": ("queues",),
+    "redis": ("redis",),
     "socket": ("sockets",),
     "sqlite3": ("sqlite",),
     "ssl": ("sockets",),
-    "subprocess": ("running",),
+    "subprocess": ("processes",),
     "threading": ("locks", "running"),
 }
 

@@ -6,7 +6,7 @@ Notes
   connection, it is rolled back and made as it was submitted. A database without a file is copied
   for each task.
 * Lost, because CPython does not show them: functions, collations, callbacks, extensions, the
-  authorizer, ``vfs`` and ``cache`` of a URI, and whether PARSE_COLNAMES was without PARSE_DECLTYPES.
+  authorizer, ``vfs`` and ``cache`` of a URI, whether PARSE_COLNAMES was without PARSE_DECLTYPES.
   Converters and adapters belong to a process: register them on the workers too.
 * A cursor travels while it has no rows to fetch: without what it executed. A row is a value.
 """
@@ -30,9 +30,13 @@ from daskpickle.handles import Callback, Contents, IdentityMap, add_state, extra
 
 #: Options of a connection, not of its file: reading them touches no file and waits for no lock.
 PRAGMAS = (
-    "automatic_index busy_timeout foreign_keys ignore_check_constraints query_only read_uncommitted "
-    "recursive_triggers reverse_unordered_selects temp_store trusted_schema"
+    "automatic_index busy_timeout foreign_keys ignore_check_constraints query_only "
+    "read_uncommitted recursive_triggers reverse_unordered_selects temp_store trusted_schema"
 ).split()
+
+IN_TRANSACTION = "It has an open transaction, which cannot continue elsewhere."
+COMMIT = "Commit it or roll it back first."
+LEGACY = -1  # `sqlite3.LEGACY_TRANSACTION_CONTROL`: what ``autocommit`` is unless it was given
 
 _noted = IdentityMap()  # what was read of a connection in its own thread
 _blank, _blank_lock = sqlite3.connect(":memory:", check_same_thread=False), threading.Lock()
@@ -47,32 +51,34 @@ _blank, _blank_lock = sqlite3.connect(":memory:", check_same_thread=False), thre
 def reduce_connection(conn: sqlite3.Connection) -> Recipe:
     """Say where the database lies, and with which options it is open.
 
-    SQLite answers a connection's own thread only. In others, as on the event loop where Dask pickles
-    what is scattered, what it said when it was last pickled in its own thread counts.
+    SQLite answers a connection's own thread only. In others, as on the event loop where Dask
+    pickles what is scattered, what it said when it was last pickled in its own thread counts.
     """
+    facts: tuple[Any, ...] | None
     try:
         if conn.in_transaction and _has_work(conn):
-            why = "It has an open transaction, which cannot continue elsewhere."
-            raise RefusedError(conn, why, "Commit it or roll it back first.")
+            raise RefusedError(conn, IN_TRANSACTION, COMMIT)
         facts = _read(conn)
     except sqlite3.Error as exc:
         if "thread" not in str(exc):
             raise RefusedError(conn, f"It does not answer: {str(exc).rstrip('.')}.") from exc
-        facts = None if conn.in_transaction else _noted.get(_statements(conn))
+        if conn.in_transaction:
+            raise RefusedError(conn, IN_TRANSACTION, COMMIT) from exc
+        facts = _noted.get(_statements(conn))
         if facts is None:
             why = "It can be read in its own thread only, where it has not been pickled yet."
             hint = "Connect with check_same_thread=False, or open the database inside the task."
             raise RefusedError(conn, why, hint) from exc
-    options = (*facts, conn.isolation_level, getattr(conn, "autocommit", -1))
+    options = (*facts, conn.isolation_level)
     factories = Callback.wrap(conn.row_factory), Callback.wrap(conn.text_factory)
     state = extra_state(conn, None) or None
     token = hashlib.sha256(repr((type(conn), options)).encode()).hexdigest()[:32]
     recipe = Recipe(
         open_connection, type(conn), options, factories, state, thread_bound=False,
         reset=functools.partial(reset_connection, options, factories),
-        token=token if state is None else None,
+        token=token if state is None else None, snapshot=type(facts[0][0][1]) is Contents,
     )  # fmt: skip
-    if type(facts[0][0][1]) is Contents:
+    if recipe.snapshot:
         recipe.scope = "fresh"  # or a task would see what another one wrote into it
     return recipe
 
@@ -84,7 +90,7 @@ def open_connection(
     state: dict[str, Any] | None = None,
 ) -> sqlite3.Connection:
     """Connect to the file, which must be there; any thread may close the connection."""
-    databases, pragmas, detect_types, isolation_level, autocommit = options
+    databases, pragmas, detect_types, autocommit, isolation_level = options
     source = databases[0][1]
     conn = sqlite3.connect(
         ":memory:" if type(source) is Contents else _uri(*databases[0]), uri=True, factory=cls,
@@ -98,7 +104,7 @@ def open_connection(
     for name, value in pragmas:
         cursor.execute(f"PRAGMA {name} = {value}")
     cursor.close()
-    if autocommit != -1:  # sqlite3.LEGACY_TRANSACTION_CONTROL, all that there was before Python 3.12
+    if autocommit != LEGACY:
         conn.autocommit = autocommit  # type: ignore[attr-defined,unused-ignore]
     conn.row_factory, conn.text_factory = map(Callback.unwrap, factories)
     add_state(conn, state or {})
@@ -111,13 +117,12 @@ def reset_connection(
     """Roll back, and undo what the last task may have set; raise if it did more than that."""
     conn.rollback()
     conn.row_factory, conn.text_factory = map(Callback.unwrap, factories)
-    now = (*_read(conn), conn.isolation_level, getattr(conn, "autocommit", -1))
-    if now != options or (conn.in_transaction and _has_work(conn)):
+    if (*_read(conn), conn.isolation_level) != options or (conn.in_transaction and _has_work(conn)):
         raise ValueError("It is not as it was submitted.")
 
 
 def _read(conn: sqlite3.Connection) -> tuple[Any, ...]:
-    """Return its databases (name, path or contents, read-only), its pragmas, its detect_types."""
+    """Return databases (name, path or contents, read-only), pragmas, detect_types, autocommit."""
     cursor = sqlite3.Cursor(conn)  # has no row factory
 
     def ask(sql: str) -> list[Any]:
@@ -129,21 +134,23 @@ def _read(conn: sqlite3.Connection) -> tuple[Any, ...]:
     databases: list[tuple[str, Any, bool]] = []
     for number, *texts in ask("PRAGMA database_list"):
         name, path = (_text(conn, text) for text in texts)
+        is_file = Path(path).is_absolute()  # `deserialize` makes one that is called "x"
         if number == 1:
             if ask("SELECT count(*) FROM sqlite_temp_master") != [(0,)]:
                 raise RefusedError(conn, "It has temporary tables, which no other connection sees.")
-        elif path and not Path(path).is_file():
+        elif is_file and not Path(path).is_file():
             raise RefusedError(conn, f"Its file {path!r} is not there any more.")
-        elif number and not path:
+        elif number and not is_file:
             raise RefusedError(conn, f"Its attached database {name!r} has no file.")
         else:
-            databases.append((name, path or _contents(conn), readonly.get(number, False)))
+            source = path if is_file else _contents(conn)
+            databases.append((name, source, readonly.get(number, False)))
     pragmas = tuple((name, row[0]) for name in PRAGMAS for row in ask(f"PRAGMA {name}"))
     cursor.execute('SELECT 1 AS "n [x]"')  # PARSE_COLNAMES cuts the name, each flag makes a list
     makes_list = any(type(part) is list for part in gc.get_referents(cursor))
     detect_types = 3 if cursor.description[0][0] == "n" else int(makes_list)
     cursor.close()
-    facts = tuple(databases), pragmas, detect_types
+    facts = tuple(databases), pragmas, detect_types, getattr(conn, "autocommit", LEGACY)
     statements = _statements(conn)
     if statements is not None and type(databases[0][1]) is str:
         _noted.set(statements, facts)
@@ -163,8 +170,10 @@ def _statements(conn: sqlite3.Connection) -> Any:
     It lives as long as the connection is open. Since Python 3.11 it is a `functools.lru_cache`
     around it (``new_statement_cache`` in ``Modules/_sqlite/connection.c``); before, this is None.
     """
-    parts = [part for part in gc.get_referents(conn) if type(part) is type(_header)]
-    return next((part for part in parts if part.__wrapped__ is conn), None)
+    for part in gc.get_referents(conn):
+        if isinstance(part, functools._lru_cache_wrapper) and part.__wrapped__ is conn:
+            return part
+    return None
 
 
 def _has_work(conn: sqlite3.Connection) -> bool:
@@ -285,6 +294,6 @@ def _header(names: tuple[str, ...]) -> sqlite3.Cursor:
 if hasattr(sqlite3, "Blob"):  # Python 3.11
 
     @register(sqlite3.Blob, action="refuse", hint="Read it and send the bytes.")
-    def reduce_blob(blob: sqlite3.Blob) -> Any:
+    def reduce_blob(blob: Any) -> Any:
         """Refuse an open blob: a position in a row that others may change."""
         raise RefusedError(blob, "It is a position in an open database.")

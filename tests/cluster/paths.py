@@ -1038,19 +1038,6 @@ def log_event_serialized(client: Client, make: Make) -> str:
     return truth(event["k"])
 
 
-@path()
-def log_event_subscribed(client: Client, make: Make) -> str:
-    topic, seen = name(), []
-    client.subscribe_topic(topic, seen.append)
-    client.log_event(topic, ToPickle(make()))
-    for _ in range(SECONDS * 100):  # it comes on a stream of its own
-        if seen:
-            break
-        client.sync(asyncio.sleep, 0.01)
-    client.unsubscribe_topic(topic)
-    return truth(*(thing for _, thing in seen))
-
-
 # --- plugins --------------------------------------------------------------------------------------
 
 

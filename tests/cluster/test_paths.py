@@ -1,0 +1,137 @@
+"""Every path by which Dask moves objects, with a lock in every nesting, on every kind of cluster."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from distributed import Client
+
+import daskpickle
+
+from .clusters import environment, local_cluster, nodes, wait_for_workers
+from .paths import CASES, Case, process_pool
+from .things import SECONDS, WORKS, maker
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(SECONDS + 5)]
+
+
+@contextmanager
+def apart(folder: Path) -> Iterator[Client]:
+    """A scheduler in a process of its own, and two workers under nannies."""
+    with nodes(folder) as started:
+        address = started.scheduler()
+        started.worker(address, "--nworkers", "2")
+        with Client(address, timeout=SECONDS) as client:
+            wait_for_workers(client, 2)
+            yield client
+
+
+START: dict[str, Callable[[Path], AbstractContextManager[Client]]] = {
+    "tcp": lambda folder: local_cluster(),
+    "inproc": lambda folder: local_cluster(processes=False),
+    "ws": lambda folder: local_cluster(protocol="ws://"),
+    "tls": lambda folder: local_cluster(protocol="tls://", security=True),
+    "apart": apart,
+}
+
+
+class Stand:
+    """A cluster that many tests share; a failure may leave it broken, then a new one takes over."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.kind, self.folder = kind, folder
+        self.restart()
+
+    def restart(self) -> None:
+        if hasattr(self, "stack"):
+            self.close()
+        self.stack = ExitStack()
+        self.client = self.stack.enter_context(START[self.kind](self.folder))
+        self.stack.callback(daskpickle.uninstall)
+        daskpickle.install(self.client)
+        self.workers = set(self.client.nthreads())
+
+    def close(self) -> None:
+        if process_pool.cache_info().currsize:
+            process_pool().shutdown(cancel_futures=True)
+            process_pool.cache_clear()
+        self.stack.close()
+
+    def run(self, case: Case, nesting: str) -> str:
+        """Return what arrived; also check that no worker died of it."""
+        try:
+            arrived = case.run(self.client, maker(nesting, threading.Lock))
+            assert set(self.client.nthreads()) == self.workers
+        except BaseException:  # a timeout is none of Exception
+            self.restart()
+            raise
+        return arrived
+
+
+@pytest.fixture(scope="module")
+def stand(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """A cluster of the kind that is asked for, with daskpickle installed through its client."""
+    stand = Stand(request.param, tmp_path_factory.mktemp(request.param))
+    yield stand
+    stand.close()
+
+
+def has(kind: str, needs: frozenset[str]) -> bool:
+    """Whether a kind of cluster has what a path needs."""
+    return not needs or kind != "inproc"
+
+
+def params(kind: str) -> Iterator[object]:
+    for case in CASES:
+        if has(kind, case.needs) and (case.core or kind == "tcp"):
+            for nesting in case.nestings:
+                yield pytest.param(kind, case, nesting, id=f"{kind}-{case.id}-{nesting}")
+
+
+@pytest.mark.parametrize(
+    ("stand", "case", "nesting"), [p for kind in START for p in params(kind)], indirect=["stand"]
+)
+def test_path(stand: Stand, case: Case, nesting: str) -> None:
+    """A lock arrives as a lock, can be acquired and released, and no worker dies of it."""
+    assert stand.run(case, nesting) == WORKS
+
+
+PRELOAD = "['daskpickle.cluster.preload']"
+WAYS = {
+    "preload": {f"DASK_DISTRIBUTED__{node}__PRELOAD": PRELOAD for node in
+                ("CLIENT", "SCHEDULER", "WORKER", "NANNY")},
+    "key": {"DASK_DASKPICKLE__INSTALL": "true"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What arrived on each path, in a process where only the environment switches daskpickle on."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"{__package__}.run_paths"],
+        env=environment(**WAYS[request.param]),
+        cwd=tmp_path_factory.mktemp(request.param),
+        capture_output=True,
+        timeout=120,
+    )
+    found: dict[str, str] = {}
+    for line in done.stdout.decode().splitlines():
+        found.update(json.loads(line))
+    found["stderr"] = done.stderr.decode(errors="replace")
+    return found
+
+
+@pytest.mark.timeout(130)
+@pytest.mark.parametrize("outcomes", WAYS, indirect=True)
+@pytest.mark.parametrize("case", [c for c in CASES if c.core], ids=lambda case: case.id)
+def test_switched_on_by_environment(outcomes: dict[str, str], case: Case) -> None:
+    """With no call of ``install`` at all, locks arrive in every nesting."""
+    found = {nesting: outcomes.get(f"{case.id}-{nesting}", "it was not run") for nesting in case.nestings}
+    assert found == dict.fromkeys(case.nestings, WORKS), outcomes["stderr"]
