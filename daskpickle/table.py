@@ -70,6 +70,12 @@ class Registration:
         object.__setattr__(self, "cls_name", describe_type(self.cls))
 
 
+class Loading(threading.local):
+    """How many rooms this thread is importing; they never override what a user registered."""
+
+    depth = 0
+
+
 class Registry:
     """All registrations of this process, and what watches them."""
 
@@ -78,9 +84,7 @@ class Registry:
         self.by_name: dict[str, type] = {}
         self.version = 0
         self.lock = threading.RLock()
-        self.loading = (
-            0  # rooms that are being imported: they never override what a user registered
-        )
+        self.loading = Loading()
         self.discover: Callable[[type], None] = lambda cls: None
         self.discover_all: Callable[[], None] = lambda: None
 
@@ -88,7 +92,7 @@ class Registry:
         with self.lock:
             actions = dict(self.actions.get(new.cls, {}))
             old = actions.get(new.action)
-            if old is not None and self.loading:
+            if old is not None and self.loading.depth:
                 return
             if old is not None and not override:
                 raise RegistrationError(
@@ -96,10 +100,8 @@ class Registry:
                     f"{describe(old.reducer)}. Pass replace=True to put "
                     f"{describe(new.reducer)} in its place."
                 )
-            if old is None and self.loading and actions:
-                new = replace(
-                    new, default=False
-                )  # what the user registered first stays the default
+            if old is None and self.loading.depth and actions:
+                new = replace(new, default=False)  # what the user registered stays the default
             elif not actions or (old is not None and old.default):
                 new = replace(new, default=True)
             if new.default:
@@ -483,7 +485,7 @@ def register(
         module = str(getattr(reducer, "__module__", ""))
         room = module.rpartition(".")[2] if module.startswith("daskpickle.") else module
         name = action or ("reopen" if scope else "rebuild")
-        if not registry.loading:
+        if not registry.loading.depth and not module.startswith("daskpickle.reducers."):
             registry.discover_mro(cls)
         new = Registration(
             cls, reducer, name, default, scope, room, travels, lost, refused, hint, subclasses, veto

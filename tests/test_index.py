@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,42 @@ def test_a_room_has_golden_pickles(room: str) -> None:
     travels = any(registration.action != "refuse" for registration in registered(room))
     numbers = [path.name for path in (TESTS / "golden").glob(f"{room}.*.pkl")]
     assert bool(numbers) == travels
+
+
+def test_loading_and_pickling_at_once_find_the_room(fresh_process: Callable[..., bytes]) -> None:
+    """One thread imports a room by unpickling, another one by pickling: neither waits for ever."""
+    code = """
+        import pickle, sys, threading
+        import daskpickle
+        from daskpickle import reducers, table
+
+        importing, waiting = threading.Event(), threading.Event()
+        add, load = table.Registry.add, reducers.importlib.import_module
+
+        def slow_add(self, new, **options):
+            if threading.current_thread() is loading:
+                importing.set()
+                waiting.wait()
+            add(self, new, **options)
+
+        def import_module(name):
+            if threading.current_thread() is pickling:
+                waiting.set()
+            return load(name)
+
+        def dump():
+            importing.wait()
+            data.append(daskpickle.dumps(threading.Lock()))
+
+        data = []
+        table.Registry.add, reducers.importlib.import_module = slow_add, import_module
+        payload = sys.stdin.buffer.read()
+        loading = threading.Thread(target=pickle.loads, args=(payload,), daemon=True)
+        pickling = threading.Thread(target=dump, daemon=True)
+        for thread in (loading, pickling):
+            thread.start()
+        for thread in (loading, pickling):
+            thread.join(20)
+        print(b"rebuild_lock" in data[0], loading.is_alive())
+    """
+    assert fresh_process(code, daskpickle.dumps(threading.Lock())) == b"True False\n"

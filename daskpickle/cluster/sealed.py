@@ -162,16 +162,16 @@ class SealedTask(Task):
     def __call__(self, values: Any = ()) -> Any:
         if _local.opened is not None:  # inside of another one, which does it for both
             return super().__call__(values)
-        _local.opened, _local.real = {}, not _makes_actor()
-        try:
-            with running_task() as call:
+        with running_task() as call:
+            _local.opened, _local.real = {}, not _makes_actor()
+            try:
                 result = super().__call__(values)
-                if inspect.iscoroutine(result):
-                    call.awaited = True
-                    return _as_handle_later(call.until(result))
-                return as_handle(result)
-        finally:
-            _local.opened = None
+            finally:
+                _local.opened = None  # before the call ends: what nobody else holds is closed then
+            if inspect.iscoroutine(result):
+                call.awaited = True
+                return _as_handle_later(call.until(result))
+            return as_handle(result)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return a plain `Task`, which loads on any worker, around this one as bytes."""

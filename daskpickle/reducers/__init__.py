@@ -45,17 +45,16 @@ def discover(cls: type) -> None:
 
 
 def _load(owner: str) -> None:
-    with registry.lock:
-        if owner in _known:
-            return
-        _known.add(owner)
-        registry.loading += 1
-        try:
-            for room in ROOMS.get(owner, ()):
-                importlib.import_module(f"{__name__}.{room}")
-            load_plugins(owner)
-        finally:
-            registry.loading -= 1
+    # No lock of ours is held while a module is imported: another thread may be importing it, for
+    # instance because it unpickles, and register. Import locks make the second one wait.
+    registry.loading.depth += 1
+    try:
+        for room in ROOMS.get(owner, ()):
+            importlib.import_module(f"{__name__}.{room}")
+        load_plugins(owner)
+    finally:
+        registry.loading.depth -= 1
+        _known.add(owner)  # now, and not before: others must not look into a room half done
 
 
 def discover_all() -> None:

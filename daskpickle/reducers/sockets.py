@@ -296,7 +296,9 @@ def _peer(sock: socket.socket) -> Any:
             raise
         peer, name = None, sock.getsockname()
         if name[1] if isinstance(name, tuple) else name:
-            raise RefusedError(sock, "It is bound to an address, but not connected.") from None
+            raise RefusedError(
+                sock, "It is bound to an address, but not, or no longer, connected."
+            ) from None
     if peer is None:
         return None
     if not peer:
@@ -324,10 +326,10 @@ def _trouble(sock: socket.socket, strict: bool = False) -> str:
     poll = select.poll()
     poll.register(sock.fileno(), select.POLLIN | RDHUP)
     events = dict(poll.poll(0)).get(sock.fileno(), 0)
-    if events & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
-        return "Its connection is broken."
     if events & RDHUP:
         return "Its peer has closed the connection."
+    if events & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
+        return "Its connection is broken."
     with suppress(AttributeError, OSError):  # it is not Linux, or not TCP
         if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) != b"\x01":  # TCP_ESTABLISHED
             return "Its connection is half closed."

@@ -88,6 +88,7 @@ def main() -> None:
     import daskpickle
     from daskpickle import handles
 
+    daskpickle.dumps(range(1))  # plug-ins are looked for once per process
     watch = Watch()
     sys.addaudithook(watch)
     watch.on = True

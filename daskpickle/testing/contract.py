@@ -278,7 +278,7 @@ class ReducerContract:
             assert isinstance(args, tuple)
             if rebuild is handles.rebuild_handle:
                 rebuild = args[3]
-            assert getattr(sys.modules[rebuild.__module__], rebuild.__qualname__) is rebuild
+            assert getattr(sys.modules[rebuild.__module__], rebuild.__qualname__, None) is rebuild
             assert rebuild.__module__ in {
                 registration.reducer.__module__
                 for registration in daskpickle.registrations()

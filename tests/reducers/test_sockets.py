@@ -387,6 +387,7 @@ class TestUnconnected(ReducerContract):
     def refused(self) -> list[tuple[Callable[[], Any], str]]:
         return [
             (self.bound, "It is bound to an address"),
+            (self.reset, "or no longer, connected"),
             (self.listening, "It is listening"),
             (lambda: accepted(self.cleanup)[1], "It was accepted by a server"),
             (lambda: accepted(self.cleanup, socket.AF_INET6, "::")[1], "It was accepted"),
@@ -394,7 +395,8 @@ class TestUnconnected(ReducerContract):
             (self.unread, "It has received bytes"),
             (self.half_closed, "Its connection is half closed"),
             (self.hung_up, "Its peer has closed the connection"),
-            (self.reset, "Its connection is broken"),
+            (self.unix_hung_up, "Its peer has closed the connection"),
+            (self.unheard, "Its connection is broken"),
             (self.read_ahead, "It has an open file"),
             (self.paired, "Its peer has no address"),
             (lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW), "neither of the Internet"),
@@ -440,6 +442,24 @@ class TestUnconnected(ReducerContract):
         sock, served, _ = accepted(self.cleanup)
         sock.sendall(b"never read")
         served.close()  # with bytes that nobody read, TCP resets the connection
+        return sock
+
+    def unix_hung_up(self) -> Any:
+        path = b"\0" + os.urandom(8).hex().encode()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(path)
+            listener.listen()
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.connect(path)
+            listener.accept()[0].close()
+        return sock
+
+    def unheard(self) -> Any:
+        with self.bound_datagrams() as nobody:
+            address = nobody.getsockname()
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.connect(address)
+        sock.send(b"hello")  # the answer, that nobody is there, is an error of the socket
         return sock
 
     def read_ahead(self) -> Any:
@@ -587,3 +607,412 @@ class TestInsecureContext(TestContext):
         return context
 
 
+# --- Sockets in tasks ---------------------------------------------------------------------------
+
+
+def test_a_thread_has_one_connection(server: Server, cleanup: ExitStack) -> None:
+    """All tasks of one thread use one connection; another thread makes its own."""
+    sent = cleanup.enter_context(connect(server))
+    data = daskpickle.dumps(sent)
+
+    def work() -> None:
+        for _ in range(5):
+            with handles.running_task():
+                assert echo(arrive(data)) == b"hello"
+
+    with elsewhere():
+        work()
+        assert server.accepted == 2
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert server.accepted == 3
+
+
+def leave_unread(sock: Any, cleanup: ExitStack) -> None:
+    sock.sendall(b"question")
+    assert sock.recv(1) == b"q"
+
+
+def leave_closed(sock: Any, cleanup: ExitStack) -> None:
+    sock.close()
+
+
+def leave_half_closed(sock: Any, cleanup: ExitStack) -> None:
+    sock.shutdown(socket.SHUT_WR)
+
+
+def leave_a_file(sock: Any, cleanup: ExitStack) -> None:
+    cleanup.enter_context(sock.makefile("rb"))
+
+
+@pytest.mark.parametrize("leave", [leave_unread, leave_closed, leave_half_closed, leave_a_file])
+def test_what_a_task_leaves_behind_is_not_found_by_the_next(
+    leave: Callable[[Any, ExitStack], None], server: Server, cleanup: ExitStack
+) -> None:
+    """After a task that half read, closed or shut it down, the thread connects again."""
+    data = daskpickle.dumps(cleanup.enter_context(connect(server)))
+    with elsewhere():
+        with handles.running_task():
+            leave(arrive(data), cleanup)
+        with handles.running_task():
+            assert echo(arrive(data)) == b"hello"
+        assert server.accepted == 3
+
+
+def test_a_failed_task_drops_its_connection(server: Server, cleanup: ExitStack) -> None:
+    """What was half said when a task failed is not continued by the next."""
+    data = daskpickle.dumps(cleanup.enter_context(connect(server)))
+    with elsewhere():
+        with suppress(ZeroDivisionError), handles.running_task():
+            assert echo(arrive(data)) == b"hello"
+            raise ZeroDivisionError
+        with handles.running_task():
+            assert echo(arrive(data)) == b"hello"
+        assert server.accepted == 3
+
+
+def test_the_timeout_is_what_was_submitted(server: Server, cleanup: ExitStack) -> None:
+    """One task's change does not reach the next; a change by the sender is another state."""
+    sent = cleanup.enter_context(connect(server))
+    data = daskpickle.dumps(sent)
+    with elsewhere():
+        with handles.running_task():
+            arrive(data).settimeout(77)
+        with handles.running_task():
+            assert arrive(data).gettimeout() == WAIT
+    assert daskpickle.dumps(sent) == data
+    sent.settimeout(77)
+    assert daskpickle.dumps(sent) != data
+
+
+def test_each_task_has_its_own_unconnected_socket(server: Server) -> None:
+    """What one task connects is not connected in the next."""
+    with socket.socket() as sent:
+        data = daskpickle.dumps(sent)
+    with elsewhere():
+        for _ in range(2):
+            with handles.running_task():
+                greet(arrive(data), server.address)
+        server.wait_until_idle()
+
+
+def test_a_missing_server_is_an_error_of_first_use() -> None:
+    """It names the peer; loading does not connect."""
+    server = Server()
+    sent = connect(server)
+    data = daskpickle.dumps(sent)
+    sent.close()
+    server.close()
+    with elsewhere():
+        received = daskpickle.loads(data)
+        with pytest.raises(HandleError, match=rf"No connection to .*{server.address[1]}"):
+            received.sendall(b"hello")
+
+
+def test_a_missing_unix_server_is_seen_at_once(tmp_path: Path, cleanup: ExitStack) -> None:
+    """The name of a peer is that of a socket that is there."""
+    server = Server(str(tmp_path / "s"), socket.AF_UNIX)
+    cleanup.callback(server.close)
+    sent = cleanup.enter_context(connect(server))
+    (tmp_path / "s").unlink()
+    assert why(sent) == f"Its peer is not there any more: {tmp_path / 's'}."
+
+
+def test_only_options_that_were_set_travel() -> None:
+    """Those of a new socket are what the system where it arrives says."""
+    with socket.socket() as sent:
+        assert b"SO_" not in daskpickle.dumps(sent)
+        sent.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        assert b"SO_KEEPALIVE" in daskpickle.dumps(sent)
+
+
+def test_a_closed_socket_is_one_object() -> None:
+    """It opens nothing where it arrives, and comes home as the original."""
+    sent = socket.socket()
+    sent.close()
+    data = daskpickle.dumps(sent)
+    assert daskpickle.loads(data) is sent
+    with elsewhere():
+        received = daskpickle.loads(data)
+        assert received is not sent
+        assert daskpickle.loads(data) is received
+        assert repr(received).startswith("<socket.socket [closed] fd=-1")
+
+
+# --- TLS ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tls_server() -> Iterator[Server]:
+    server = Server(context=server_context())
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def tls12_server() -> Iterator[Server]:
+    server = Server(context=server_context(maximum_version=ssl.TLSVersion.TLSv1_2))
+    yield server
+    server.close()
+
+
+def test_a_thread_has_one_tls_connection(tls_server: Server, cleanup: ExitStack) -> None:
+    """Tasks that read their answers share it; nothing but a close shuts it."""
+    data = daskpickle.dumps(cleanup.enter_context(connect_tls(tls_server, client_context())))
+    with elsewhere():
+        for _ in range(5):
+            with handles.running_task(), arrive(data) as sock:
+                assert echo(sock) == b"hello"
+        assert tls_server.accepted == 2
+
+
+def test_a_tls_connection_with_unread_answers_is_made_anew(
+    tls_server: Server, cleanup: ExitStack
+) -> None:
+    """What the last task did not read, the next does not get."""
+    data = daskpickle.dumps(cleanup.enter_context(connect_tls(tls_server, client_context())))
+    with elsewhere():
+        with handles.running_task():
+            sock = arrive(data)
+            sock.sendall(b"question")
+            assert sock.recv(1) == b"q"
+        with handles.running_task():
+            assert echo(arrive(data)) == b"hello"
+        assert tls_server.accepted == 3
+
+
+def test_bytes_that_were_decrypted_and_not_read_are_refused(
+    tls_server: Server, cleanup: ExitStack
+) -> None:
+    """Whatever the version of TLS."""
+    sent = cleanup.enter_context(connect_tls(tls_server, client_context()))
+    sent.sendall(b"question")
+    assert sent.recv(1) == b"q"
+    assert why(sent) == "It has received bytes that were not read."
+
+
+def test_bytes_that_were_not_decrypted_are_refused_in_tls12(
+    tls12_server: Server, cleanup: ExitStack
+) -> None:
+    """They can be nothing but data."""
+    sent = cleanup.enter_context(connect_tls(tls12_server, client_context()))
+    sent.sendall(b"one")
+    socket.socket.recv(sent, 1, socket.MSG_PEEK)  # waits for it
+    assert why(sent) == "It has received bytes that were not read."
+
+
+def test_tickets_of_tls13_are_no_unread_bytes(tls_server: Server, cleanup: ExitStack) -> None:
+    """The server sends them after the handshake, and they are read with the first data."""
+    context = client_context()
+    sent = context.wrap_socket(socket.socket(), server_hostname="localhost")
+    cleanup.enter_context(sent)
+    sent.connect(tls_server.address)
+    socket.socket.recv(sent, 1, socket.MSG_PEEK)
+    data = daskpickle.dumps(sent)
+    with elsewhere(), handles.running_task():
+        assert echo(arrive(data)) == b"hello"
+
+
+def test_the_handshake_is_where_it_was(tls_server: Server, cleanup: ExitStack) -> None:
+    """One that has not been made is left to the task."""
+    context = client_context()
+    sent = context.wrap_socket(
+        socket.socket(), server_hostname="localhost", do_handshake_on_connect=False
+    )
+    cleanup.enter_context(sent)
+    sent.connect(tls_server.address)
+    before = daskpickle.dumps(sent)
+    sent.do_handshake()
+    after = daskpickle.dumps(sent)
+    with elsewhere(), handles.running_task():
+        received = arrive(before)
+        assert received.version() is None
+        received.do_handshake()
+        assert echo(received) == b"hello"
+        assert arrive(after).version() == sent.version()
+
+
+def test_a_servers_end_is_refused(cleanup: ExitStack) -> None:
+    """Its client would not accept a connection."""
+    one, other = socket.socketpair()
+    cleanup.enter_context(other)
+    served = server_context().wrap_socket(one, server_side=True, do_handshake_on_connect=False)
+    cleanup.enter_context(served)
+    assert why(served) == "It is the server's end of a connection."
+
+
+def test_what_left_tls_is_refused(cleanup: ExitStack) -> None:
+    """The plain connection below is not what a new one would be."""
+    client, served, _ = accepted(cleanup)
+    left = threading.Event()
+
+    def serve() -> None:
+        with server_context().wrap_socket(served, server_side=True) as sock:
+            sock.unwrap()
+            left.wait(WAIT)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with client_context().wrap_socket(client, server_hostname="localhost") as sent:
+        sent.unwrap()
+        assert why(sent) == "It no longer speaks TLS."
+        left.set()
+        thread.join()
+
+
+def test_the_other_end_is_verified_where_it_arrives(tls_server: Server, cleanup: ExitStack) -> None:
+    """A server with another certificate is an error there."""
+    data = daskpickle.dumps(cleanup.enter_context(connect_tls(tls_server, client_context())))
+    trustme.CA().issue_cert("localhost").configure_cert(tls_server.context)
+    with elsewhere():
+        received = daskpickle.loads(data)
+        with pytest.raises(HandleError, match="CERTIFICATE_VERIFY_FAILED"):
+            received.version()
+
+
+def test_another_protocol_is_not_spoken(tls_server: Server, cleanup: ExitStack) -> None:
+    """Where the server no longer agrees on it, that is an error."""
+    sent = cleanup.enter_context(connect_tls(tls_server, client_context(alpn="h2")))
+    data = daskpickle.dumps(sent)
+    tls_server.context.set_alpn_protocols(["http/1.1"])
+    with elsewhere():
+        received = daskpickle.loads(data)
+        with pytest.raises(HandleError, match="'h2' any more"):
+            received.version()
+
+
+def test_a_client_certificate_does_not_travel(tls12_server: Server, cleanup: ExitStack) -> None:
+    """CPython does not show it; the server says so, where it is asked for."""
+    authority().configure_trust(tls12_server.context)
+    tls12_server.context.verify_mode = ssl.CERT_REQUIRED
+    context = client_context()
+    certificate().configure_cert(context)
+    sent = cleanup.enter_context(connect_tls(tls12_server, context))
+    data = daskpickle.dumps(sent)
+    with elsewhere():
+        received = daskpickle.loads(data)
+        with pytest.raises(HandleError, match="HANDSHAKE_FAILURE"):
+            received.version()
+
+
+def test_the_plain_socket_beside_a_tls_socket_travels(
+    tls_server: Server, cleanup: ExitStack
+) -> None:
+    """It is closed, as wrap_socket leaves it."""
+    plain = socket.socket()
+    sent = client_context().wrap_socket(plain, server_hostname="localhost")
+    greet(cleanup.enter_context(sent), tls_server.address)
+    data = daskpickle.dumps({"plain": plain, "tls": sent})
+    with elsewhere(), handles.running_task():
+        received = arrive(data)
+        assert received["plain"].fileno() == -1
+        assert echo(received["tls"]) == b"hello"
+
+
+# --- TLS contexts -------------------------------------------------------------------------------
+
+
+def test_a_context_is_one_object_per_state() -> None:
+    """It arrives once; after a change it is another one, and the first stays as it was."""
+    context = client_context()
+    before = daskpickle.dumps(context)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    after = daskpickle.dumps(context)
+    with elsewhere():
+        first = daskpickle.loads(before)
+        assert daskpickle.loads(daskpickle.dumps([first]))[0] is first
+        assert daskpickle.loads(before) is first
+        assert first.minimum_version != ssl.TLSVersion.TLSv1_3
+        second = daskpickle.loads(after)
+        assert second is not first
+        assert second.minimum_version == ssl.TLSVersion.TLSv1_3
+
+
+@pytest.mark.parametrize("name", ["PROTOCOL_TLS", "PROTOCOL_TLSv1_2"])
+def test_a_context_of_a_deprecated_protocol_travels(name: str) -> None:
+    """Where deprecations are no errors; such a context cannot be made either."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context = ssl.SSLContext(getattr(ssl, name))
+        context.options |= ssl.OP_NO_TLSv1
+        data = daskpickle.dumps(context)
+        with elsewhere():
+            received = daskpickle.loads(data)
+        assert TestContext.use(received) == TestContext.use(context)
+
+
+def naming() -> ssl.SSLContext:
+    """A context that is asked for the names of a server."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS)
+    context.sni_callback = print
+    return context
+
+
+def revoking() -> ssl.SSLContext:
+    """A context with a revocation list."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    issuer = x509.load_pem_x509_certificate(authority().cert_pem.bytes())
+    key = serialization.load_pem_private_key(authority().private_key_pem.bytes(), None)
+    revoked = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.subject)
+        .last_update(now)
+        .next_update(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    context = client_context()
+    pem = revoked.public_bytes(serialization.Encoding.PEM)
+    with trustme.Blob(pem).tempfile() as path:
+        context.load_verify_locations(path)
+    return context
+
+
+def pinning() -> ssl.SSLContext:
+    """A context that trusts a certificate which is no authority."""
+    context = client_context()
+    pem = certificate().cert_chain_pems[0].bytes().decode()
+    context.load_verify_locations(cadata=pem)
+    return context
+
+
+class TestContextRefusals(ReducerContract):
+    def refused(self) -> list[tuple[Callable[[], Any], str]]:
+        return [
+            (server_context, "Its context is for servers"),
+            (naming, "Its context is for servers"),
+            (revoking, "Its context has revocation lists"),
+            (pinning, "Its context trusts certificates that are no authorities"),
+        ]
+
+
+def test_what_a_context_refuses_its_sockets_refuse() -> None:
+    """The refusal is that of the socket."""
+    with pinning().wrap_socket(socket.socket(), server_hostname="localhost") as sock:
+        assert why(sock).startswith("Its context trusts certificates")
+
+
+def test_authorities_in_a_folder_are_those_of_the_host(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the default is a folder, a context that lists none has the default."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    data = daskpickle.dumps(ssl.create_default_context())
+    authority().cert_pem.write_to_path(tmp_path / "authority")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority"))
+    with elsewhere():
+        assert len(daskpickle.loads(data).get_ca_certs()) == 1
+
+
+def test_authorities_in_a_file_are_those_of_the_sender(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the default is a file, a context that lists none trusts none."""
+    authority().cert_pem.write_to_path(tmp_path / "authority")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with elsewhere():
+        assert daskpickle.loads(daskpickle.dumps(context)).get_ca_certs() == []

@@ -18,7 +18,7 @@ from daskpickle.testing import ReducerContract
 
 HINT = "Open it inside the task."
 SECRET = "correct horse"
-COUNTER = itertools.count()
+COUNTER = itertools.count(1)
 KEPT: list[Any] = []
 
 
