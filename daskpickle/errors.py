@@ -80,7 +80,8 @@ class RefusedError(DaskpickleError, pickle.PicklingError, TypeError):
     def __str__(self) -> str:
         where = f" at `{self.path}`" if self.path else ""
         host = f" on {self.host}" if self.host else ""
-        key = f" for task {self.key!r}" if self.key else ""
+        named = self.path is not None and self.path.startswith("task ")
+        key = f" for task {self.key!r}" if self.key and not named else ""
         hint = f" {self.hint}" if self.hint else ""
         why = (
             self.why[:1].lower() + self.why[1:]

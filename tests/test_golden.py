@@ -1,4 +1,4 @@
-"""What was sent once loads for ever: golden pickles of each room, of the oldest and newest Python."""
+"""What was sent once loads for ever: golden pickles, made on the oldest and the newest Python."""
 
 from __future__ import annotations
 

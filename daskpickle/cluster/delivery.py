@@ -15,11 +15,21 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
+from distributed.worker import Worker
+
 from daskpickle.cluster import wire
 from daskpickle.errors import RefusedError
 from daskpickle.identity import settings
 
-__all__ = ["Undelivered", "catching", "deliver_error", "error_frames", "gathering", "note"]
+__all__ = [
+    "Undelivered",
+    "catching",
+    "deliver_error",
+    "error_frames",
+    "error_of",
+    "gathering",
+    "note",
+]
 
 #: True while this worker fetches the results that its tasks need.
 gathering: ContextVar[bool] = ContextVar("daskpickle.gathering", default=False)
@@ -33,9 +43,16 @@ class _Caught(threading.local):
 _local = _Caught()
 
 
-def note(error: RefusedError) -> None:
-    """Keep a refusal, which Dask is about to wrap in another error."""
+def note(error: RefusedError, value: Any = None) -> None:
+    """Keep a refusal, which Dask is about to wrap in another error; say whose result it is."""
     error.host = error.host or settings.host or None
+    if error.key is None and value is not None:
+        for worker in list(Worker._instances):
+            memory = getattr(worker.data, "fast", worker.data)  # what is spilled stays where it is
+            for key, result in list(memory.items()):
+                if result is value:
+                    error.key = str(key)
+                    error.path = f"task {error.key!r}.result" + (error.path or "obj")[len("obj") :]
     _local.error = error
 
 
@@ -81,6 +98,14 @@ for _name in (
     "array await aiter"
 ).split():
     setattr(Undelivered, f"__{_name}__", Undelivered._raise)
+
+
+def error_of(value: Any) -> BaseException | None:
+    """Return why a value was not delivered, or None if it was."""
+    if type(value) is not Undelivered:
+        return None
+    error: BaseException = object.__getattribute__(value, "_error")
+    return error
 
 
 def deliver_error(error: BaseException) -> Undelivered:

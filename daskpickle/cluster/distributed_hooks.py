@@ -20,10 +20,11 @@ from dask._expr import Expr
 from dask._task_spec import GraphNode, Task
 from dask.local import reraise
 from dask.tokenize import normalize_token
+from distributed import actor
 from distributed.worker import Worker, thread_state
 
 from daskpickle.cluster import sealed, wire
-from daskpickle.cluster.delivery import Undelivered, catching, error_frames, gathering, note
+from daskpickle.cluster.delivery import Undelivered, catching, error_frames, error_of, gathering, note
 from daskpickle.cluster.hooks import Hook
 from daskpickle.cluster.locks import ClusterActions
 from daskpickle.errors import RefusedError, describe_type
@@ -111,7 +112,7 @@ class Dumps(Rebinding):
                 try:
                     data = _dump_data(x, protocol, callback)
                 except RefusedError as exc:
-                    note(exc)
+                    note(exc, x)
                     raise
                 if count_fired() != before:
                     data = wire.guard + data
@@ -225,6 +226,45 @@ class Materialize(Rebinding):
         return materialize
 
 
+class ActorReplies(Hook):
+    """`distributed.actor`: a method's result that could not be delivered is the method's error.
+
+    Dask drops the error on the client's event loop, and the call never returns.
+    """
+
+    def __init__(self) -> None:
+        self.getattr: Any = None
+        self.ok: Any = None
+
+    def install(self) -> None:
+        self.getattr, self.ok = vars(actor.Actor)["__getattr__"], actor._OK
+
+        def __getattr__(this: Any, name: str) -> Any:  # noqa: N807
+            method = self.getattr(this, name)
+            return _calling_actor(method) if isinstance(method, types.FunctionType) else method
+
+        def _OK(result: Any) -> Any:  # noqa: N802
+            error = error_of(result)
+            return self.ok(result) if error is None else actor._Error(error)
+
+        actor.Actor.__getattr__, actor._OK = __getattr__, _OK
+
+    def uninstall(self) -> None:
+        actor.Actor.__getattr__, actor._OK = self.getattr, self.ok
+
+
+def _calling_actor(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        token = gathering.set(True)  # what the loop does for this call inherits the context
+        try:
+            return method(*args, **kwargs)
+        finally:
+            gathering.reset(token)
+
+    return call
+
+
 class Tokens(Hook):
     """`dask.tokenize`: a handle's key comes from its token, not from pickling it."""
 
@@ -252,11 +292,17 @@ class Gathering(Hook):
     def install(self) -> None:
         for name in self.methods:
             original = self.originals[name] = vars(Worker)[name]
-            setattr(Worker, name, _while_gathering(original))
+            self._set(name, _while_gathering(original))
 
     def uninstall(self) -> None:
         for name, original in self.originals.items():
-            setattr(Worker, name, original)
+            self._set(name, original)
+
+    def _set(self, name: str, function: Any) -> None:
+        setattr(Worker, name, function)
+        for worker in list(Worker._instances):
+            if name in worker.handlers:  # bound when the worker was made
+                worker.handlers[name] = getattr(worker, name)
 
 
 def _while_gathering(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -283,6 +329,6 @@ class CurrentTask(Hook):
 
 #: In the order in which they are installed.
 HOOKS: tuple[type[Hook], ...] = (
-    Dumps, Loads, SerializeErrors, Materialize, Shuffle, Gathering, Tokens, CurrentTask,
+    Dumps, Loads, SerializeErrors, Materialize, Shuffle, Gathering, ActorReplies, Tokens, CurrentTask,
     ClusterActions,
 )  # fmt: skip

@@ -30,6 +30,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sqlite3": ("sqlite",),
     "ssl": ("sockets",),
     "subprocess": ("processes",),
+    "tempfile": ("files",),
     "threading": ("locks", "running"),
 }
 

@@ -13,6 +13,7 @@ Notes
 - Refused: open for writing; closed; a pipe, socket, device, or standard input; what is no file of
   the system; text that is being iterated over, because Python hides its position meanwhile.
 - The action "append" is for mode "a", once all is flushed. The file is never created.
+- What `tempfile.NamedTemporaryFile` returns travels as the file in it; the copy deletes nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import Any, TypeVar
 
 from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError, describe_type
-from daskpickle.handles import Contents, settings
+from daskpickle.handles import Contents, remember, settings
 
 Reduce = TypeVar("Reduce", bound=Callable[[Any], Any])
 Text = tuple[Any, ...] | None  # encoding, errors, newline, line_buffering, write_through, mode
@@ -163,6 +164,22 @@ def open_devnull(mode: str, buffered: bool, text: Text) -> Any:
 def rebuild_standard_stream(name: str) -> Any:
     """Return the stream of that name of this process."""
     return getattr(sys, name)
+
+
+@register(
+    tempfile._TemporaryFileWrapper, hint="Open it by its name inside the task.",
+    travels="its name, its file by the rules for files", lost="that it deletes its file",
+    refused="open for writing, closed",
+)  # fmt: skip
+def reduce_temporary(file: Any) -> Any:
+    """Say which file it is; the one that it was made as deletes it."""
+    return rebuild_temporary, (file.file, file.name)
+
+
+def rebuild_temporary(file: Any, name: str) -> Any:
+    """Wrap the file that arrived."""
+    wrapper: Any = tempfile._TemporaryFileWrapper(file, name, delete=False)
+    return remember(wrapper, (rebuild_temporary, (file, name)))
 
 
 def _reduce(file: Any, limit: int) -> Any:

@@ -74,6 +74,9 @@ class ReducerContract:
     #: What using it raises where its `target` is missing; None if it works all the same.
     absent: ClassVar[type[Exception] | None] = daskpickle.HandleError
 
+    #: Seconds that threads and processes have to end after their use.
+    patience: ClassVar[float] = 10.0
+
     # --- What a subclass says -------------------------------------------------------------------
 
     def make(self) -> Any:
@@ -238,7 +241,7 @@ class ReducerContract:
                 del received
         del sent
         _let_go()
-        deadline = time.monotonic() + 10  # threads and processes take a moment to end
+        deadline = time.monotonic() + self.patience
         while _held() != before and time.monotonic() < deadline:
             threading.Event().wait(0.01)
         assert _held() == before

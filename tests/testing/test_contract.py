@@ -1,4 +1,4 @@
-"""The contract passes what keeps it, and fails what breaks it: one flawed reducer for each point."""
+"""The contract passes what keeps it, and fails what breaks it: a flawed reducer for each point."""
 
 from __future__ import annotations
 
@@ -117,6 +117,7 @@ class Contract(ReducerContract):
 
     path: Path
     secret = SECRET
+    patience = 0.1
 
     @pytest.fixture(autouse=True)
     def folder(self, tmp_path: Path) -> None:
