@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from daskpickle import errors
-from daskpickle.errors import HandleError, RefusedError
-from daskpickle.handles import Recipe
-from daskpickle.pickler import Pickler, Unpickler, dump, dumps, load, loads
-from daskpickle.policy import Policy, use_policy
-from daskpickle.table import DispatchTable, register, registrations, unregister
-
 if TYPE_CHECKING:
+    from daskpickle import errors
     from daskpickle.cluster import install, uninstall
+    from daskpickle.errors import HandleError, RefusedError
+    from daskpickle.handles import Recipe
+    from daskpickle.pickler import Pickler, Unpickler, dump, dumps, load, loads
+    from daskpickle.policy import Policy, use_policy
+    from daskpickle.table import DispatchTable, register, registrations, unregister
 
 __version__ = "0.1.0"
 
@@ -45,11 +45,26 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("install", "uninstall"):  # imports dask and distributed
-        from daskpickle import cluster
+#: Which module defines a name. It is imported when the name is first used: `import dask` imports
+#: this package to look for the key `daskpickle.install`, and must cost nobody anything.
+_MODULES = {
+    "cluster": ("install", "uninstall"),
+    "errors": ("HandleError", "RefusedError", "errors"),
+    "handles": ("Recipe",),
+    "pickler": ("Pickler", "Unpickler", "dump", "dumps", "load", "loads"),
+    "policy": ("Policy", "use_policy"),
+    "table": ("DispatchTable", "register", "registrations", "unregister"),
+}
 
-        return getattr(cluster, name)
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            imported = import_module(f"{__name__}.{module}")
+            if module == "table":
+                import_module(f"{__name__}.reducers")  # the index: which rooms there are
+            value = globals()[name] = imported if name == module else getattr(imported, name)
+            return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

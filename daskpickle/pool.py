@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import sys
 import threading
@@ -10,7 +11,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from daskpickle import identity
@@ -72,10 +73,7 @@ class _Local(threading.local):
 class _Thread:
     """Dies with its thread, in that thread, and closes what only that thread may close."""
 
-    __slots__ = ("__weakref__", "expired")
-
-    def __init__(self) -> None:
-        self.expired = False
+    __slots__ = ("__weakref__",)
 
     def __del__(self, _finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         if not _finalizing():
@@ -162,30 +160,34 @@ class Slot:
     """One opened object, and who holds it."""
 
     __slots__ = (
-        "calls", "failed", "key", "lock", "obj", "owner", "parts", "recipe", "references", "thread",
-        "used",
+        "calls", "handles", "key", "lock", "obj", "parts", "recipe", "references", "thread", "used",
     )  # fmt: skip
 
-    def __init__(self, key: Hashable, recipe: Recipe) -> None:
+    def __init__(self, key: tuple[Hashable, ...], recipe: Recipe) -> None:
         self.key = key
         self.recipe = recipe
         self.obj: Any = _unopened
         self.references = 0  # to the object when it was new: from here, and from itself
         self.parts: list[Any] = []  # other objects of the pool that it was opened from
-        self.lock = threading.RLock()
-        self.calls: list[Call | None] = []
-        self.failed = False
+        self.lock = threading.RLock()  # before `identity.guard`, never the other way round
+        self.calls: list[Call] = []
+        self.handles: dict[int, weakref.ref[Handle]] = {}  # that opened it outside of any task
         self.used = time.monotonic()
-        self.owner: weakref.ref[Any] | None = None  # the handle that opened it outside of any task
         self.thread: weakref.ref[_Thread] | None = None
 
-    def in_use(self) -> bool:
-        """Tell whether a task, a handle outside of tasks, or somebody else holds the object."""
-        if any(call is not None for call in self.calls):
-            return True
-        if self.owner is not None and self.owner() is not None:
-            return True
-        return sys.getrefcount(self.obj) > self.references
+    def held(self) -> bool:
+        """Tell whether a task holds the object, or a handle outside of tasks."""
+        return bool(self.calls or self.handles)
+
+    def held_by(self, call: Call | None, handle: Handle | None) -> bool:
+        """Tell whether this task holds the object, or, outside of tasks, this handle."""
+        return id(handle) in self.handles if call is None else call in self.calls
+
+    def idle(self) -> bool:
+        """Tell whether the object is open and nobody has it, be it in a global variable."""
+        if self.obj is _unopened or self.held():
+            return False
+        return sys.getrefcount(self.obj) <= self.references
 
 
 class Pool:
@@ -194,17 +196,18 @@ class Pool:
     def __init__(self) -> None:
         self._slots: dict[Hashable, Slot] = {}
         self._ids: dict[int, Slot] = {}  # of objects without weak references
-        self._escaped: list[Slot] = []  # fresh objects that outlived their task
-        self._inherited: list[Slot] = []  # opened by the process that forked this one
+        self._retired: list[Slot] = []  # given to nobody any more; closed when nobody has them
+        self._inherited: list[Any] = []  # opened by the process that forked this one
         self._reaper: threading.Thread | None = None
-        self._wake = threading.Event()
+        self._wake = _locked()
         self.counts: Counter[tuple[str, str]] = Counter()
 
     def __len__(self) -> int:
         return len(self._slots)
 
     def _count(self, event: str, recipe: Recipe) -> None:
-        self.counts[event, describe_type(recipe.cls)] += 1
+        with identity.guard:
+            self.counts[event, describe_type(recipe.cls)] += 1
 
     def reduced(self, obj: object) -> tuple[Any, ...] | None:
         """Return what an object that this pool opened is pickled as."""
@@ -223,15 +226,15 @@ class Pool:
         thread = _local.thread
         if thread is None:
             thread = _local.thread = _Thread()
-        elif thread.expired:
-            self._close_expired(thread)
+        if self._retired:
+            self._close_retired()
         if call is None and recipe.scope != "fresh":
             original = identity.live.get(str(recipe.token))
-            if original is not None and (
-                recipe.scope == "process" or identity.home.get(original) == threading.get_ident()
-            ):
-                return original
-        where: object = None
+            if original is not None:
+                home = identity.home.get(original)  # None in a fork: it is the parent's
+                if home == threading.get_ident() or (home and recipe.scope == "process"):
+                    return original
+        where: Hashable = None
         if recipe.scope == "thread":
             where = id(thread)
         elif recipe.scope == "fresh":
@@ -239,10 +242,12 @@ class Pool:
             where = (id(call or handle or thread), id(recipe) if handle is None else id(handle))
         key = (recipe.token, where, recipe.state)
         slot = self._slots.get(key)
-        if slot is not None and call in slot.calls and not slot.failed:
+        if slot is not None and slot.held_by(call, handle):
             slot.used = time.monotonic()
             obj = slot.obj
         else:
+            obj = _unopened
+        if obj is _unopened:
             obj = self._enter(key, recipe, call, handle, thread)
         if _local.slot is not None:  # what it is made of stays open as long as it
             _local.slot.parts.append(obj)
@@ -250,7 +255,7 @@ class Pool:
 
     def _enter(
         self,
-        key: Hashable,
+        key: tuple[Hashable, ...],
         recipe: Recipe,
         call: Call | None,
         handle: Handle | None,
@@ -263,71 +268,70 @@ class Pool:
                     slot = self._slots[key] = Slot(key, recipe)
             with slot.lock:  # only those who want this very object wait while it opens
                 if self._slots.get(key) is not slot:
-                    continue  # it was closed while this thread waited
-                if slot.obj is not _unopened:
-                    self._reset(slot, recipe)
+                    continue  # it was retired while this thread waited
                 if slot.obj is _unopened:
                     self._open(slot, recipe, thread)
-                if call not in slot.calls:
-                    slot.calls.append(call)
-                    if call is not None:
+                elif not self._reset(slot):
+                    self._retire(slot)
+                    continue
+                if call is not None:
+                    if call not in slot.calls:
+                        slot.calls.append(call)
                         call.slots.append(slot)
-                if call is None and handle is not None:
-                    slot.owner = weakref.ref(handle)
-                    if recipe.scope == "fresh":
-                        weakref.finalize(handle, self._remove, slot).atexit = False
+                elif handle is not None:
+                    let_go = functools.partial(self._let_go, slot, id(handle))
+                    slot.handles[id(handle)] = weakref.ref(handle, let_go)
                 slot.used = time.monotonic()
                 obj = slot.obj
             self._watch()
             return obj
 
     def _open(self, slot: Slot, recipe: Recipe, thread: _Thread) -> None:
-        slot.recipe, slot.failed = recipe, False
         outer, _local.slot = _local.slot, slot
         try:
             with opening(False):
                 slot.obj = recipe.open(*recipe.args, **recipe.kwargs)
         except Exception as exc:
-            self._slots.pop(slot.key, None)
             self._count("failures", recipe)
             why = f"{describe_type(exc)}: {exc}"
             raise HandleError(describe_type(recipe.cls), why, host=settings.host) from exc
         finally:
             _local.slot = outer
+            if slot.obj is _unopened:
+                self._slots.pop(slot.key, None)
         slot.references = sys.getrefcount(slot.obj)
         slot.thread = weakref.ref(thread)
         self._count("opens", recipe)
         if not recipe.snapshot:
+            reduced = recipe.reduce()
             try:
-                identity.arrivals.set(slot.obj, recipe.reduce())
+                identity.note_arrival(slot.obj, reduced)
             except TypeError:
                 self._ids[id(slot.obj)] = slot
         if recipe.scope != "fresh":
             _shadow_close(slot.obj, recipe)
 
-    def _reset(self, slot: Slot, recipe: Recipe) -> None:
-        """Make an open object ready for its next task, or close it."""
-        if any(call is not None for call in slot.calls) and not slot.failed:
-            return  # another task is using it
-        ready = not slot.failed and slot.recipe.same(recipe)
-        if ready and recipe.reset is not None:
+    def _reset(self, slot: Slot) -> bool:
+        """Make an open object ready for its next task; tell whether it is."""
+        if slot.calls:
+            return True  # another task is using it
+        if slot.recipe.reset is not None:
             try:
-                recipe.reset(slot.obj)
-                self._count("resets", recipe)
+                slot.recipe.reset(slot.obj)
             except Exception:
-                ready = False
-        if ready:
-            self._count("reuses", recipe)
-        else:
-            self._close(slot)
+                return False
+            self._count("resets", slot.recipe)
+        self._count("reuses", slot.recipe)
+        return True
 
     def _close(self, slot: Slot) -> None:
-        """Close the object; the slot stays, unopened. Never raises."""
+        """Close the object, whoever has it. Never raises."""
         obj, slot.obj = slot.obj, _unopened
         if obj is _unopened:
             return
         self._ids.pop(id(obj), None)
         recipe = slot.recipe
+        _unshadow_close(obj, recipe)
         close = recipe.close or getattr(type(obj), "close", None)
         try:
             if close is not None:
@@ -337,110 +341,120 @@ class Pool:
         self._count("closes", recipe)
         slot.parts.clear()
 
-    def _remove(self, slot: Slot) -> None:
-        with slot.lock, identity.guard:
-            if self._slots.get(slot.key) is slot:
-                del self._slots[slot.key]
-        self._close(slot)
-
     def _may_close(self, slot: Slot) -> bool:
         """Tell whether this thread may close the object."""
         owner = slot.thread() if slot.thread is not None else None
         return not slot.recipe.thread_bound or owner is None or owner is _local.thread
 
+    def _retire(self, slot: Slot, *, now: bool = False) -> None:
+        """Give it to nobody any more; close it ``now``, or else when nobody has it."""
+        with slot.lock, identity.guard:
+            if self._slots.get(slot.key) is slot:
+                del self._slots[slot.key]
+            if slot not in self._retired:
+                self._retired.append(slot)
+        self._close_retired(slot if now else None)
+
+    def _close_retired(self, now: Slot | None = None) -> None:
+        """Close, in the threads that may, what has been retired and nobody has."""
+        for slot in list(self._retired):
+            if self._may_close(slot) and (slot is now or not slot.held()) and (
+                slot is now or slot.obj is _unopened or slot.idle()
+            ):
+                with identity.guard:
+                    if slot not in self._retired:
+                        continue  # another thread closes it
+                    self._retired.remove(slot)
+                self._close(slot)
+
+    def _let_go(self, slot: Slot, handle_id: int, _ref: object) -> None:
+        """Note that a handle has died. A collection may call this anywhere: it must not wait."""
+        slot.handles.pop(handle_id, None)
+        slot.used = time.monotonic()
+        if slot.recipe.scope == "fresh" and self._slots.get(slot.key) is slot:
+            self._slots.pop(slot.key, None)
+            self._retired.append(slot)
+            self._wake_reaper()
+
     def give_back(self, recipe: Recipe, handle: Handle | None = None) -> None:
         """Let go of what a handle opened, as ``close()`` of a handle does."""
         call = current_call()
-        thread = _local.thread
         for slot in list(self._slots.values()):
-            if slot.recipe.token != recipe.token or call not in slot.calls:
+            if slot.recipe.token != recipe.token or not slot.held_by(call, handle):
                 continue
-            if recipe.scope == "thread" and (slot.thread is None or slot.thread() is not thread):
+            _, where, _ = slot.key
+            fresh = slot.recipe.scope == "fresh"
+            if fresh and where[1] != id(handle):  # type: ignore[index]
+                continue  # another one of this task
+            if slot.recipe.scope == "thread" and where != id(_local.thread):
                 continue
-            if recipe.scope == "fresh":
-                if handle is not None and slot.key[1][1] == id(handle):  # type: ignore[index]
-                    self._remove(slot)
+            if call is None:
+                slot.handles.pop(id(handle), None)
             else:
                 slot.calls.remove(call)
-                slot.owner = None
+                call.slots.remove(slot)
+            if fresh:
+                self._retire(slot, now=True)
 
     def end(self, call: Call, *, failed: bool) -> None:
         """Give back all that ``call`` holds."""
         while call.slots:  # what was opened last goes first: it may hold what was opened before
             slot = call.slots.pop()
-            if call in slot.calls:
-                slot.calls.remove(call)
+            slot.calls.remove(call)
             slot.used = time.monotonic()
-            if slot.recipe.scope == "fresh":
-                with identity.guard:
-                    if self._slots.get(slot.key) is slot:
-                        del self._slots[slot.key]
-                if failed or not slot.in_use():
-                    self._close(slot)
-                else:
-                    self._escaped.append(slot)  # the result, or a global, still holds it
-            elif failed and slot.recipe.drop_on_failure:
-                slot.failed = True
-                if self._may_close(slot):
-                    self._remove(slot)
-        if self._escaped:
-            self._close_escaped()
-
-    def _close_escaped(self) -> None:
-        for slot in [slot for slot in self._escaped if not slot.in_use()]:
-            self._escaped.remove(slot)
-            self._close(slot)
+            if slot.recipe.scope == "fresh" or (failed and slot.recipe.drop_on_failure):
+                # Its traceback holds what a failed task had; the result, what another one returns.
+                self._retire(slot, now=failed and not slot.held())
+        if self._retired:
+            self._close_retired()
 
     def end_thread(self, thread: _Thread) -> None:
         """Close what a thread that ends had opened for itself."""
-        for slot in list(self._slots.values()):
-            if slot.recipe.scope == "thread" and slot.key[1] == id(thread):  # type: ignore[index]
-                self._remove(slot)
-
-    def _close_expired(self, thread: _Thread) -> None:
-        thread.expired = False
-        for slot in list(self._slots.values()):
-            if slot.failed and slot.thread is not None and slot.thread() is thread:
-                self._remove(slot)
-
-    def _expire(self, slot: Slot) -> None:
-        """Close an idle object, or ask the one thread that may to do so."""
-        if self._may_close(slot):
-            self._remove(slot)
-        elif slot.thread is not None and (thread := slot.thread()) is not None:
-            slot.failed = thread.expired = True
+        for slot in [*self._slots.values(), *self._retired]:
+            if slot.recipe.scope == "thread" and slot.key[1] == id(thread):
+                self._retire(slot, now=bool(slot.recipe.thread_bound))
 
     def close_idle(self) -> float | None:
-        """Close what no one holds and is old, or too many; return seconds until the next is old."""
-        self._close_escaped()
-        idle = sorted(
-            (s for s in list(self._slots.values()) if not s.in_use()), key=lambda s: s.used
-        )
-        excess = len(self._slots) - settings.limit
+        """Close what no one holds and is old, or too many; return seconds until the next look."""
+        self._close_retired()
         now, timeout = time.monotonic(), settings.idle_timeout
-        wait: float | None = None
-        for number, slot in enumerate(idle):
+        slots = sorted(list(self._slots.values()), key=lambda slot: slot.used)
+        excess = len(slots) - settings.limit
+        waits: list[float] = []
+        for slot in slots:
             left = None if timeout is None else slot.used + timeout - now
-            if number < excess or (left is not None and left <= 0):
-                self._expire(slot)
+            if slot.idle() and (excess > 0 or (left is not None and left <= 0)):
+                excess -= 1
+                self._retire_idle(slot)
             elif left is not None:
-                wait = left if wait is None else min(wait, left)
-        return wait
+                waits.append(left if left > 0 else timeout or 0)
+        if any(self._may_close(slot) for slot in self._retired):
+            waits.append(1.0)  # nobody tells when a variable lets go of an object
+        return min(waits, default=None)
+
+    def _retire_idle(self, slot: Slot) -> None:
+        if slot.lock.acquire(blocking=False):  # else somebody wants it right now
+            try:
+                if slot.idle():
+                    self._retire(slot)
+            finally:
+                slot.lock.release()
 
     def close_all(self) -> None:
         """Close everything, and forget what was kept: the process, or its worker, ends."""
         identity.kept.clear()
-        for slot in self._escaped:
-            self._close(slot)
-        self._escaped.clear()
-        for slot in list(self._slots.values()):
-            self._expire(slot)
-        self._wake.set()
+        for slot in reversed([*self._retired, *self._slots.values()]):
+            if slot.lock.acquire(blocking=False):  # else it is being opened: who knows how long
+                try:
+                    self._retire(slot, now=True)
+                finally:
+                    slot.lock.release()
+        self._wake_reaper()
 
     def _watch(self) -> None:
         if len(self._slots) > settings.limit:
             self.close_idle()
-        if self._reaper is None and settings.idle_timeout is not None:
+        if self._reaper is None:
             with identity.guard:
                 if self._reaper is None:
                     self._reaper = threading.Thread(
@@ -453,20 +467,34 @@ class Pool:
         while True:
             wait = self.close_idle()
             with identity.guard:
-                if not self._slots and not self._escaped:
+                if not self._slots and not self._retired:
                     self._reaper = None
                     return
-            self._wake.wait(min(60.0, max(0.05, wait if wait is not None else 60.0)))
-            self._wake.clear()
+            self._wake.acquire(timeout=60.0 if wait is None else min(60.0, max(0.05, wait)))
+
+    def _wake_reaper(self) -> None:
+        with suppress(RuntimeError):  # it has been woken already
+            self._wake.release()
 
     def abandon(self) -> None:
         """In a child of `os.fork`: what the parent opened stays the parent's, unclosed, unused."""
-        self._inherited += [*self._slots.values(), *self._escaped]
+        for slot in [*self._slots.values(), *self._retired]:
+            self._inherited.append(slot.obj)
+            slot.obj, slot.lock = _unopened, threading.RLock()
+            slot.calls.clear()
+            slot.handles.clear()
         self._slots.clear()
         self._ids.clear()
-        self._escaped.clear()
+        self._retired.clear()
         self._reaper = None
-        self._wake = threading.Event()
+        self._wake = _locked()
+
+
+def _locked() -> Any:
+    """Return a lock that is taken. Unlike an event it can be set where a collection runs."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
 
 
 def _shadow_close(obj: Any, recipe: Recipe) -> None:
@@ -478,6 +506,13 @@ def _shadow_close(obj: Any, recipe: Recipe) -> None:
         obj.__dict__[name] = _detach
 
 
+def _unshadow_close(obj: Any, recipe: Recipe) -> None:
+    """Undo `_shadow_close`: a function that closes ``obj`` may call the method."""
+    attributes = getattr(obj, "__dict__", None)
+    if isinstance(attributes, dict) and attributes.get(recipe.close_name) is _detach:
+        del attributes[recipe.close_name]
+
+
 def _detach(*args: Any, **kwargs: Any) -> None:
     """Stands for the ``close()`` of a shared object: others use it, the pool closes it."""
 
@@ -487,7 +522,10 @@ pool = Pool()
 
 def _after_fork() -> None:
     identity.guard._at_fork_reinit()  # type: ignore[attr-defined] # as the logging module does
+    identity.home = identity.IdentityMap()
     _calls.clear()
+    if _local.call is not None:
+        _local.call.slots.clear()
     pool.abandon()
 
 

@@ -73,34 +73,39 @@ def smooth(queue: cl.CommandQueue, weights: cl.Buffer, values: np.ndarray) -> np
 
 def main() -> None:
     """Run the job with Dask alone, then with daskpickle, and show what happened."""
-    console = Console(highlight=False)
-    options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": None}
+    console = Console(highlight=False, width=80)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it logs what it cannot pickle
     with tempfile.TemporaryDirectory() as folder, ingredients(Path(folder)) as (things, server):
-        start, job = things["readings"].tell(), make_job(**things)
-        with (
-            console.status("Working ..."),
-            LocalCluster(**options) as cluster,
-            Client(cluster) as client,
-        ):
-            logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        job, start = make_job(**things), things["readings"].tell()
+        sensors = [number % N_SENSORS for number in range(N_TASKS)]
+        cluster = LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None)
+        with console.status("Working on two workers ..."), cluster, Client(cluster) as client:
             alone = {name: submit_alone(client, thing) for name, thing in things.items()}
-
             daskpickle.install(client)  # this is the line
-
-            sensors = [number % N_SENSORS for number in range(N_TASKS)]
             results = client.gather(client.map(job, sensors, pure=False))
-            show(console, alone, count_per_worker(results, server))
-        deadline = time.monotonic() + 10
-        while len(server.ports) > 1 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        here = []
+            counts = count_per_worker(results, server)
+        here = []  # the same again in this process, with the originals
         for sensor in range(N_SENSORS):
             things["readings"].seek(start)
             here.append(job(sensor)["answer"])
-    right = sum(r["answer"] == here[s] for r, s in zip(results, sensors, strict=True))
+        server.wait_for_clients(1)
+        right = sum(r["answer"] == here[s] for r, s in zip(results, sensors, strict=True))
+        left = len(server.ports)
+    table = Table("the job holds", "Dask alone", "open per\nworker", "with daskpickle", width=80)
+    for name, what, sentence in (
+        ("log", "logger", "by its name, as before"),
+        ("lock", "lock", "one for each process"),
+        ("readings", "file", "each task read on from line 2"),
+        ("database", "SQLite connection", "one for each thread"),
+        ("limits", "TLS connection", "one for each thread; the server counts them"),
+        ("queue", "OpenCL queue", "one for each thread"),
+        ("weights", "OpenCL buffer", "copied for each task"),
+    ):
+        table.add_row(what, alone[name], counts.get(name, ""), sentence)
+    console.print(table)
     console.print(
-        f"{right} of {N_TASKS} tasks found what this process finds with the originals. After the "
-        f"cluster\nwas closed, {len(server.ports)} connection was left: that of this process."
+        f"{right} of {N_TASKS} tasks computed what this process computes with the originals. "
+        f"Now that the cluster is closed, the server has {left} connection: that of this process."
     )
 
 
@@ -116,34 +121,16 @@ def submit_alone(client: Client, thing: Any) -> str:
 
 def count_per_worker(results: list[dict], server: LimitServer) -> dict[str, str]:
     """Count what each worker has open, as its tasks, its process, and the server see it."""
-    counts: dict[str, list[int]] = {}
+    counts: dict[str, list[int]] = {"lock": [], "queue": [], "limits": []}
     for pid in sorted({result["pid"] for result in results}):
+        used = [result["used"] for result in results if result["pid"] == pid]
+        for name in ("lock", "queue"):
+            counts[name].append(len({one[name] for one in used}))
+        counts["limits"].append(len({one["limits"] for one in used} & server.ports))
         files = [Path(file.path).name for file in psutil.Process(pid).open_files()]
         counts.setdefault("readings", []).append(files.count("readings.csv"))
         counts.setdefault("database", []).append(files.count("sensors.db"))
-        used = [result["used"] for result in results if result["pid"] == pid]
-        for name in ("lock", "queue", "limits"):
-            found = {one[name] for one in used}
-            counts.setdefault(name, []).append(
-                len(found & server.ports if name == "limits" else found)
-            )
     return {name: " + ".join(map(str, numbers)) for name, numbers in counts.items()}
-
-
-def show(console: Console, alone: dict[str, str], counts: dict[str, str]) -> None:
-    """Print what came of each thing."""
-    table = Table("", "Dask alone", "with daskpickle: open in worker 1 + 2", width=80)
-    for name, what, sentence in (
-        ("log", "logger", "travels by its name, as before"),
-        ("lock", "lock", "{}: one per process, for all its tasks"),
-        ("readings", "file", "{}: each task read on from line 2, and closed it"),
-        ("database", "SQLite connection", "{}: one per thread, says the process"),
-        ("limits", "TLS connection", "{}: one per thread, says the server"),
-        ("queue", "OpenCL queue", "{}: one per thread, in one context per process"),
-        ("weights", "OpenCL buffer", "its bytes, in that context, for each task"),
-    ):
-        table.add_row(what, alone[name], sentence.format(counts.get(name)))
-    console.print(table)
 
 
 # --- What it holds -------------------------------------------------------------------------------
@@ -188,19 +175,18 @@ def ingredients(folder: Path) -> Iterator[tuple[dict[str, Any], LimitServer]]:
 
 def working_context() -> cl.Context:
     """Return a context of the first OpenCL device whose compiler knows this processor."""
-    for platform in cl.get_platforms():
-        for device in platform.get_devices():
-            context = cl.Context([device])
-            try:
-                cl.Program(context, KERNEL).build()
-            except cl.Error:
-                continue
-            return context
+    for device in (device for platform in cl.get_platforms() for device in platform.get_devices()):
+        context = cl.Context([device])
+        try:
+            cl.Program(context, KERNEL).build()
+        except cl.Error:
+            continue
+        return context
     raise SystemExit("No OpenCL device here can build a kernel.")
 
 
 class LimitServer(socketserver.ThreadingTCPServer):
-    """A TLS server that tells the limit of a sensor, and knows the ports of those it talks to."""
+    """A TLS server that tells the limit of a sensor, and knows the ports of its clients."""
 
     daemon_threads = True
 
@@ -212,12 +198,18 @@ class LimitServer(socketserver.ThreadingTCPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def answer(self, request: socket.socket, address: tuple[str, int], server: Any) -> None:
-        """Answer the lines of one connection."""
+        """Answer the lines of one client."""
         with self.context.wrap_socket(request, server_side=True) as tls:
             self.ports.add(address[1])
             for line in tls.makefile("rb"):
                 tls.sendall(b"%d" % (30 + int(line)))
-        self.ports.discard(address[1])
+        self.ports.remove(address[1])
+
+    def wait_for_clients(self, number: int) -> None:
+        """Wait until no more clients than these are connected, or for ten seconds."""
+        deadline = time.monotonic() + 10
+        while len(self.ports) > number and time.monotonic() < deadline:
+            time.sleep(0.01)
 
 
 if __name__ == "__main__":
