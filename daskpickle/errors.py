@@ -66,6 +66,8 @@ class RefusedError(DaskpickleError, pickle.PicklingError, TypeError):
         The key of the Dask task that holds it, when known.
     host : str or None
         The address of the worker or scheduler that refused, when it was not this process.
+    own_thread : bool
+        Whether it could be pickled in the thread that made it.
     """
 
     def __init__(self, obj: object, why: str, hint: str = "") -> None:
@@ -75,6 +77,7 @@ class RefusedError(DaskpickleError, pickle.PicklingError, TypeError):
         self.path: str | None = None
         self.key: str | None = None
         self.host: str | None = None
+        self.own_thread = False
         super().__init__(why)
 
     def __str__(self) -> str:

@@ -8,12 +8,16 @@ open in this process is in `daskpickle.pool`.
 from __future__ import annotations
 
 import hashlib
-import pickle
+import io
+import sys
+import types
 import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from daskpickle.errors import describe_type
+import cloudpickle
+
+from daskpickle.errors import RefusedError, describe_type
 from daskpickle.identity import (
     Callback,
     Contents,
@@ -79,8 +83,8 @@ class Recipe:
     """
 
     __slots__ = (
-        "args", "close", "cls", "drop_on_failure", "kwargs", "open", "reset", "scope",
-        "snapshot", "state", "thread_bound", "token",
+        "_state", "args", "close", "cls", "drop_on_failure", "kwargs", "open", "reset", "scope",
+        "snapshot", "thread_bound", "token",
     )  # fmt: skip
 
     def __init__(
@@ -107,19 +111,14 @@ class Recipe:
         self.snapshot = snapshot
         self.cls: type = object
         self.scope = ""
-        try:
-            # A token says which object; the state says as it was when it was submitted.
-            self.state: Hashable = (args, tuple(kwargs.items()))
-            hash(self.state)
-        except TypeError:
-            self.state = None
+        self._state: _State | None = None
 
     def __repr__(self) -> str:
         return f"<Recipe of {describe_type(self.cls)}, scope {self.scope!r}>"  # never the arguments
 
     def bind(self, obj: object, cls: type, scope: str) -> Recipe:
         """Fill in what the registration knows and the token of ``obj``."""
-        self.cls, self.scope = cls, self.scope or scope
+        self.cls, self.scope = cls, self.scope or scope or "process"
         if self.thread_bound is None:
             self.thread_bound = self.scope == "thread"
         if self.drop_on_failure is None:
@@ -128,8 +127,12 @@ class Recipe:
             try:
                 self.token = token_of(obj)
             except TypeError:
-                facts = pickle.dumps((self.open, self.args, self.kwargs), 5)
-                self.token = hashlib.sha256(facts).hexdigest()[:32]
+                try:
+                    self.token = _digest((self.open, self.args, self.kwargs))
+                except Exception as exc:
+                    why = "Its type has no weak references, and its recipe is not made of values."
+                    hint = "Pass token= to Recipe, or add '__weakref__' to its __slots__."
+                    raise RefusedError(obj, why, hint) from exc
         return self
 
     def reduce(self) -> tuple[Any, ...]:
@@ -146,16 +149,78 @@ class Recipe:
         is_method = self.close is not None and getattr(self.cls, name, None) is self.close
         return name if is_method else "close"
 
+    @property
+    def state(self) -> Hashable:
+        """What it was when it was submitted; the token says which object it was."""
+        if self._state is None:
+            self._state = _State((self.open, self.args, self.kwargs))
+        return self._state
+
     def same(self, other: Recipe) -> bool:
         """Tell whether ``other`` opens the same thing in the same state."""
-        if self is other or self.token != other.token:
-            return self is other
-        if self.state is not None or other.state is not None:
-            return self.state == other.state
+        return self is other or (self.token == other.token and self.state == other.state)
+
+
+class _State:
+    """A value, equal for all loads of the same bytes; compared when a handle is used."""
+
+    __slots__ = ("hash", "value")
+
+    def __init__(self, value: Any) -> None:
         try:
-            return bool(self.args == other.args and self.kwargs == other.kwargs)
-        except Exception:  # an ``__eq__`` that does not answer yes or no, as arrays have
-            return True
+            self.value = _freeze(value)
+            self.hash = hash(self.value)
+        except Exception:  # anyone's __hash__, or a cycle: equal to itself only
+            self.value, self.hash = object(), id(self)
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(other) is _State and bool(self.value == other.value))
+
+
+_IMPORTED = (types.FunctionType, types.BuiltinFunctionType, type)
+
+
+def _freeze(value: Any) -> Hashable:
+    """Return what compares as ``value`` does, and does not depend on who loaded it."""
+    kind = type(value)
+    if kind in (list, tuple):
+        return kind, tuple(map(_freeze, value))
+    if kind is dict:
+        return kind, tuple((_freeze(key), _freeze(item)) for key, item in value.items())
+    if kind in (set, frozenset):
+        return kind, frozenset(map(_freeze, value))
+    if issubclass(kind, Handle):
+        return _freeze(object.__getattribute__(value, _recipe).reduce())
+    if isinstance(value, _IMPORTED):
+        module = sys.modules.get(str(getattr(value, "__module__", "")))
+        if getattr(module, value.__qualname__, None) is value:
+            return value  # type: ignore[no-any-return]
+    elif kind.__hash__ not in (None, object.__hash__):
+        return kind, value
+    reduced = arrived(value)
+    if reduced is not None:
+        return _freeze(reduced)
+    # Each load makes another object of these, which is equal to itself only.
+    try:
+        return kind, _digest(value)
+    except Exception:
+        return kind, value
+
+
+def _digest(value: Any) -> str:
+    """Return a digest of what ``value`` is pickled as, whatever it shares within itself."""
+    file = io.BytesIO()
+    pickler = cloudpickle.Pickler(file, 5)
+    pickler.fast = True
+    try:
+        pickler.dump(value)
+        data = file.getvalue()
+    except ValueError:  # a cycle
+        data = cloudpickle.dumps(value, 5)
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def rebuild_handle(
@@ -185,6 +250,10 @@ def rebuild_handle(
 _recipe = "_daskpickle_recipe"
 
 
+#: What `inspect`, `asyncio` and their like ask of anything; IPython's names are ``_like_this_``.
+_PROBES = frozenset({"_is_coroutine", "_is_coroutine_mark", "_partialmethod"})
+
+
 class Handle:
     """Stands for an object that is opened at its first real use, in the thread that uses it.
 
@@ -202,10 +271,12 @@ class Handle:
         recipe: Recipe = object.__getattribute__(self, _recipe)
         if name == "__class__":
             return recipe.cls
-        if name[:2] == "__" == name[-2:]:
+        if name[:2] == "__" == name[-2:] or name == _recipe:
             return object.__getattribute__(self, name)
-        if name == recipe.close_name:
+        if name == recipe.close_name and callable(getattr(recipe.cls, name, None)):
             return lambda *args, **kwargs: pool.give_back(recipe, self)
+        if (name in _PROBES or name[:1] == "_" == name[-1:]) and not hasattr(recipe.cls, name):
+            raise AttributeError(name)
         return getattr(pool.acquire(recipe, self), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -258,8 +329,11 @@ _FORWARDED = tuple(
     f"__{name}__"
     for name in (
         "enter exit aenter aexit call iter next aiter anext await getitem setitem delitem len "
-        "contains reversed int float index complex fspath add radd sub rsub mul rmul truediv "
-        "rtruediv floordiv mod and or xor lshift rshift matmul neg pos abs invert lt le gt ge"
+        "length_hint contains reversed bytes int float index complex round trunc floor ceil fspath "
+        "neg pos abs invert lt le gt ge "
+        "add sub mul matmul truediv floordiv mod divmod pow and or xor lshift rshift "
+        "radd rsub rmul rmatmul rtruediv rfloordiv rmod rdivmod rpow rand ror rxor rlshift rrshift "
+        "iadd isub imul imatmul itruediv ifloordiv imod ipow iand ior ixor ilshift irshift"
     ).split()
 )
 _handle_types: weakref.WeakKeyDictionary[type, type[Handle]] = weakref.WeakKeyDictionary()
@@ -274,11 +348,17 @@ def _forward(name: str) -> Callable[..., Any]:
     return forward
 
 
+def _defines(cls: type, name: str) -> bool:
+    # Not getattr, which finds `type.__call__` and `type.__or__` too.
+    found = next((base for base in cls.__mro__[:-1] if name in base.__dict__), None)
+    return found is not None and found.__dict__[name] is not None
+
+
 def handle_type(cls: type) -> type[Handle]:
     """Return the subclass of `Handle` that has those special methods that ``cls`` has."""
     handle = _handle_types.get(cls)
     if handle is None:
-        methods = {n: _forward(n) for n in _FORWARDED if getattr(cls, n, None) is not None}
+        methods = {name: _forward(name) for name in _FORWARDED if _defines(cls, name)}
         methods["__slots__"] = ()  # type: ignore[assignment]
         handle = _handle_types[cls] = type("Handle", (Handle,), methods)
     return handle

@@ -23,6 +23,7 @@ __all__ = [
     "add_state",
     "extra_state",
     "intern",
+    "note_arrival",
     "remember",
     "settings",
     "token_of",
@@ -71,6 +72,7 @@ arrivals = IdentityMap()  # from what arrived to the reduced value it arrived as
 home = IdentityMap()  # from an original to the thread in which it was first pickled
 live: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 kept: dict[str, Any] = {}  # on workers: what arrived by token, until worker teardown
+arrived_types: weakref.WeakSet[type] = weakref.WeakSet()  # of which something arrived here
 
 
 def token_of(obj: object) -> str:
@@ -105,7 +107,7 @@ def intern(token: str, make: Callable[[], Any], reduced: tuple[Any, ...]) -> Any
             obj = make()
             live[token] = obj
             tokens.set(obj, token)
-            arrivals.set(obj, reduced)
+            note_arrival(obj, reduced)
         if settings.keep:
             kept[token] = obj
         return obj
@@ -113,8 +115,20 @@ def intern(token: str, make: Callable[[], Any], reduced: tuple[Any, ...]) -> Any
 
 def remember(obj: Any, reduced: tuple[Any, ...]) -> Any:
     """Note that ``obj`` arrived as ``reduced``, so that it is pickled again as the same bytes."""
-    arrivals.set(obj, reduced)
+    note_arrival(obj, reduced)
     return obj
+
+
+def note_arrival(obj: object, reduced: tuple[Any, ...]) -> None:
+    """Note what ``obj`` arrived as; also where no reducer is registered for its type.
+
+    Raises
+    ------
+    TypeError
+        If the type of ``obj`` has no weak references.
+    """
+    arrived_types.add(type(obj))
+    arrivals.set(obj, reduced)
 
 
 def extra_state(obj: object, plain: object) -> dict[str, Any]:

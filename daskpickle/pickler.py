@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any, Protocol
 
 import cloudpickle
 
 from daskpickle import reducers  # noqa: F401 - its index tells the registry where rooms are
+from daskpickle.functions import USABLE, reduce_function
 from daskpickle.policy import current_policy
-from daskpickle.table import DispatchTable
+from daskpickle.table import DispatchTable, Resolved
 
 __all__ = ["Pickler", "Unpickler", "dump", "dumps", "load", "loads"]
 
@@ -22,6 +24,7 @@ class _Writer(Protocol):
     def write(self, data: bytes, /) -> Any: ...
 
 
+_reduce_class = cloudpickle.cloudpickle._class_reduce
 _instance_table: Any = pickle.Pickler.dispatch_table  # a C member
 
 
@@ -40,7 +43,8 @@ class _ClassTable:
         if pickler is None:
             return self.table.refresh()
         try:
-            return _instance_table.__get__(pickler)
+            table = _instance_table.__get__(pickler)
+            return table.table if type(table) is Resolved else table
         except AttributeError:  # in __init__: the C pickler asks which table to use
             return self.table.refresh().under(current_policy().actions)
 
@@ -95,9 +99,16 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         # The two attributes of `cloudpickle.Pickler`, whose __init__ does not take fix_imports.
         self.globals_ref: dict[int, dict[str, Any]] = {}
         self.proto = int(protocol)
+        self._resolved: Resolved | None = None
+        table = _instance_table.__get__(self)
+        if type(table) is DispatchTable and protocol in (5, -1):
+            self._resolved = Resolved(table)
+            _instance_table.__set__(self, self._resolved)
 
     def dump(self, obj: Any) -> None:
         """Write the pickle of ``obj``."""
+        if self._resolved is not None:
+            self._resolved.begin()
         try:
             super().dump(obj)
         except Exception as exc:
@@ -108,6 +119,21 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             if error is exc:
                 raise
             raise error from exc
+
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Reduce functions and classes that cannot be imported elsewhere: by value."""
+        cls = type(obj)
+        if cls is FunctionType:
+            return self._function_reduce(obj)
+        if issubclass(cls, type):
+            return _reduce_class(obj)
+        return NotImplemented
+
+    def _function_reduce(self, function: FunctionType) -> Any:
+        if USABLE:
+            return reduce_function(function, self.globals_ref)
+        return super()._function_reduce(function)
 
 
 class Unpickler(pickle.Unpickler):

@@ -44,12 +44,13 @@ T = TypeVar("T")
 class Call:
     """One task's use of handles, from its start to its end."""
 
-    __slots__ = ("__weakref__", "awaited", "key", "slots")
+    __slots__ = ("__weakref__", "awaited", "failed", "key", "slots")
 
     def __init__(self, key: Hashable = None) -> None:
         self.key = key
         self.slots: list[Slot] = []
         self.awaited = False
+        self.failed = False
 
     async def until(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Hold on until ``coroutine``, which the call returned, has ended."""
@@ -138,7 +139,7 @@ def running_task() -> Iterator[Call]:
     finally:
         _local.call = outer
         if not call.awaited:
-            pool.end(call, failed=failed)
+            pool.end(call, failed=failed or call.failed)
 
 
 @contextmanager
@@ -183,11 +184,15 @@ class Slot:
         """Tell whether this task holds the object, or, outside of tasks, this handle."""
         return id(handle) in self.handles if call is None else call in self.calls
 
-    def idle(self) -> bool:
-        """Tell whether the object is open and nobody has it, be it in a global variable."""
-        if self.obj is _unopened or self.held():
-            return False
-        return sys.getrefcount(self.obj) <= self.references
+    def unopened(self) -> bool:
+        """Tell whether there is no object: it is being opened, or has been closed."""
+        return self.obj is _unopened
+
+    def in_use(self) -> bool:
+        """Tell whether somebody has the object, be it in a global variable, or is opening it."""
+        if self.unopened() or self.held():
+            return True
+        return sys.getrefcount(self.obj) > self.references
 
 
 class Pool:
@@ -269,9 +274,9 @@ class Pool:
             with slot.lock:  # only those who want this very object wait while it opens
                 if self._slots.get(key) is not slot:
                     continue  # it was retired while this thread waited
-                if slot.obj is _unopened:
+                if slot.unopened():
                     self._open(slot, recipe, thread)
-                elif not self._reset(slot):
+                elif not self._reset(slot, call):
                     self._retire(slot)
                     continue
                 if call is not None:
@@ -297,7 +302,7 @@ class Pool:
             raise HandleError(describe_type(recipe.cls), why, host=settings.host) from exc
         finally:
             _local.slot = outer
-            if slot.obj is _unopened:
+            if slot.unopened():
                 self._slots.pop(slot.key, None)
         slot.references = sys.getrefcount(slot.obj)
         slot.thread = weakref.ref(thread)
@@ -311,10 +316,10 @@ class Pool:
         if recipe.scope != "fresh":
             _shadow_close(slot.obj, recipe)
 
-    def _reset(self, slot: Slot) -> bool:
+    def _reset(self, slot: Slot, call: Call | None) -> bool:
         """Make an open object ready for its next task; tell whether it is."""
-        if slot.calls:
-            return True  # another task is using it
+        if slot.calls or (call is None and slot.handles):
+            return True  # another one is using it
         if slot.recipe.reset is not None:
             try:
                 slot.recipe.reset(slot.obj)
@@ -339,6 +344,7 @@ class Pool:
         except Exception:
             self._count("failures", recipe)
         self._count("closes", recipe)
+        slot.handles.clear()
         slot.parts.clear()
 
     def _may_close(self, slot: Slot) -> bool:
@@ -348,27 +354,39 @@ class Pool:
 
     def _retire(self, slot: Slot, *, now: bool = False) -> None:
         """Give it to nobody any more; close it ``now``, or else when nobody has it."""
-        with slot.lock, identity.guard:
+        with slot.lock:
+            self._unlink(slot)
+        self._close_retired(slot if now else None)
+
+    def _unlink(self, slot: Slot) -> None:
+        """Give it to nobody any more; its lock is held, so that nobody is getting it."""
+        with identity.guard:
             if self._slots.get(slot.key) is slot:
                 del self._slots[slot.key]
             if slot not in self._retired:
                 self._retired.append(slot)
-        self._close_retired(slot if now else None)
 
     def _close_retired(self, now: Slot | None = None) -> None:
         """Close, in the threads that may, what has been retired and nobody has."""
         for slot in list(self._retired):
-            if self._may_close(slot) and (slot is now or not slot.held()) and (
-                slot is now or slot.obj is _unopened or slot.idle()
-            ):
-                with identity.guard:
-                    if slot not in self._retired:
-                        continue  # another thread closes it
-                    self._retired.remove(slot)
-                self._close(slot)
+            if not self._may_close(slot) or not (slot is now or slot.unopened() or not slot.in_use()):
+                continue
+            with identity.guard:
+                if slot not in self._retired:
+                    continue  # another thread closes it
+                self._retired.remove(slot)
+            self._close(slot)
 
-    def _let_go(self, slot: Slot, handle_id: int, _ref: object) -> None:
+    def _let_go(
+        self,
+        slot: Slot,
+        handle_id: int,
+        _ref: object,
+        _finalizing: Callable[[], bool] = sys.is_finalizing,
+    ) -> None:
         """Note that a handle has died. A collection may call this anywhere: it must not wait."""
+        if _finalizing():
+            return
         slot.handles.pop(handle_id, None)
         slot.used = time.monotonic()
         if slot.recipe.scope == "fresh" and self._slots.get(slot.key) is slot:
@@ -400,7 +418,8 @@ class Pool:
         """Give back all that ``call`` holds."""
         while call.slots:  # what was opened last goes first: it may hold what was opened before
             slot = call.slots.pop()
-            slot.calls.remove(call)
+            if call in slot.calls:
+                slot.calls.remove(call)
             slot.used = time.monotonic()
             if slot.recipe.scope == "fresh" or (failed and slot.recipe.drop_on_failure):
                 # Its traceback holds what a failed task had; the result, what another one returns.
@@ -416,27 +435,27 @@ class Pool:
 
     def close_idle(self) -> float | None:
         """Close what no one holds and is old, or too many; return seconds until the next look."""
-        self._close_retired()
         now, timeout = time.monotonic(), settings.idle_timeout
-        slots = sorted(list(self._slots.values()), key=lambda slot: slot.used)
+        slots = sorted(self._slots.values(), key=lambda slot: slot.used)
         excess = len(slots) - settings.limit
         waits: list[float] = []
         for slot in slots:
             left = None if timeout is None else slot.used + timeout - now
-            if slot.idle() and (excess > 0 or (left is not None and left <= 0)):
+            if not slot.in_use() and (excess > 0 or (left is not None and left <= 0)):
                 excess -= 1
-                self._retire_idle(slot)
+                self._unlink_idle(slot)
             elif left is not None:
                 waits.append(left if left > 0 else timeout or 0)
+        self._close_retired()
         if any(self._may_close(slot) for slot in self._retired):
             waits.append(1.0)  # nobody tells when a variable lets go of an object
         return min(waits, default=None)
 
-    def _retire_idle(self, slot: Slot) -> None:
+    def _unlink_idle(self, slot: Slot) -> None:
         if slot.lock.acquire(blocking=False):  # else somebody wants it right now
             try:
-                if slot.idle():
-                    self._retire(slot)
+                if not slot.in_use():
+                    self._unlink(slot)
             finally:
                 slot.lock.release()
 

@@ -19,15 +19,16 @@ import copyreg
 import pickle
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, overload
 
 import cloudpickle
 
+from daskpickle.compiled import SHORTCUTS, reducer_of
 from daskpickle.errors import RefusedError, RegistrationError, describe_type
-from daskpickle.handles import SCOPES, Recipe
+from daskpickle.functions import BETTER
+from daskpickle.handles import SCOPES, IdentityMap, Recipe
 from daskpickle.pool import arrived, fired
 
 __all__ = ["DispatchTable", "Registration", "register", "registrations", "unregister"]
@@ -111,6 +112,11 @@ class Registry:
             self.by_name[new.cls_name] = new.cls
             self.version += 1
 
+    def changed(self) -> None:
+        """Let every table look up again what it has found."""
+        with self.lock:
+            self.version += 1
+
     def discover_mro(self, cls: type) -> None:
         """Import the rooms of the owners of ``cls`` and its bases, once each."""
         for base in cls.__mro__:
@@ -170,8 +176,11 @@ def describe(function: object) -> str:
 registry = Registry()
 
 
-def _registered(registration: Registration, subclass: type | None = None) -> Reducer:
-    """Wrap a reducer of ours: note that it ran, repeat what arrived, bind recipes."""
+def _registered(registration: Registration, *, subclasses: bool = False) -> Reducer:
+    """Wrap a reducer of ours: note that it ran, repeat what arrived, bind recipes.
+
+    It does not hold the subclass that it is for, if it is for one.
+    """
     cls, reducer, scope, hint = (
         registration.cls, registration.reducer, registration.scope, registration.hint,
     )  # fmt: skip
@@ -186,10 +195,10 @@ def _registered(registration: Registration, subclass: type | None = None) -> Red
         except RefusedError as exc:
             exc.hint = exc.hint or hint
             raise
-        if subclass is not None:
+        if subclasses:
             reduced = _as_subclass(obj, cls, reduced, hint)
         if type(reduced) is Recipe:
-            return reduced.bind(obj, subclass or cls, scope).reduce()
+            return reduced.bind(obj, type(obj) if subclasses else cls, scope).reduce()
         return reduced
 
     return reduce
@@ -207,7 +216,7 @@ def _as_subclass(obj: Any, base: type, reduced: Any, hint: str) -> Any:
     if recipe is None:
         return rebuild_subclass, (type(obj), base, args, {}, vars(obj))
     recipe.args, recipe.kwargs = (type(obj), base, args, recipe.kwargs, vars(obj)), {}
-    recipe.open, recipe.state = rebuild_subclass, None
+    recipe.open = rebuild_subclass
     return recipe
 
 
@@ -232,6 +241,11 @@ def _says_itself(cls: type, base: type) -> bool:
     return False
 
 
+def _nothing(obj: Any) -> Any:
+    """Stand for: there is no reducer."""
+    raise AssertionError("This is no reducer.")
+
+
 class DispatchTable(dict[type, Reducer]):
     """A live mapping from class to reducer, as `pickle.Pickler.dispatch_table` documents it.
 
@@ -247,37 +261,53 @@ class DispatchTable(dict[type, Reducer]):
         self._choices = dict(choices or {})
         self._own: dict[type, Reducer] = dict(own or {})
         self._seen: tuple[Any, ...] = ()
-        self._absent: weakref.WeakSet[type] = weakref.WeakSet()
+        # What was found for other classes than the registered ones, which live without this table.
+        self._found = IdentityMap()
+        self._dask = IdentityMap()
         self._tables: dict[frozenset[tuple[str, str]], DispatchTable] = {}
         super().update(self._own)
 
     def refresh(self) -> DispatchTable:
         """Forget what is no longer true; called once per pickler."""
-        seen = (registry.version, len(copyreg.dispatch_table), *_dask_version())
+        seen = (registry.version, *_dask_version())
         if seen != self._seen:
-            self._absent = weakref.WeakSet()
+            self._found, self._dask = IdentityMap(), IdentityMap()
             super().clear()
             super().update(self._own)
             self._seen = seen
         return self
 
     def __missing__(self, cls: type) -> Reducer:
-        if cls not in self._absent:
+        reducer = self.look_up(cls)
+        if reducer is None:
+            raise KeyError(cls)
+        return reducer
+
+    def look_up(self, cls: type) -> Reducer | None:
+        """Return the reducer of a class that is not stored yet, or None if it has none."""
+        found = self._found.get(cls)
+        if found is None:
             reducer = self.find(cls)
-            if reducer is not None:
+            if reducer is not None and cls in registry.actions:
                 super().__setitem__(cls, reducer)
                 return reducer
+            self._found.set(cls, reducer or _nothing)
+        elif found is not _nothing:
+            return found  # type: ignore[no-any-return]
+        else:
+            reducer = None
         # These two are asked each time: an entry may be replaced without any notice.
-        reducer = _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls)
-        if reducer is not None:
-            return reducer
-        if cls not in self._absent:
-            reducer = _dask_reducer(cls)
-            if reducer is not None:
-                super().__setitem__(cls, reducer)
-                return reducer
-            self._absent.add(cls)
-        raise KeyError(cls)
+        if reducer is None:
+            reducer = _cloudpickle_table.get(cls)
+            reducer = BETTER.get(reducer, reducer) if reducer else copyreg.dispatch_table.get(cls)
+        if reducer is None:
+            found = self._dask.get(cls)
+            if found is None:
+                found = _dask_reducer(cls) or _nothing
+                self._dask.set(cls, found)
+            if found is not _nothing:
+                return found  # type: ignore[no-any-return]
+        return reducer
 
     def find(self, cls: type) -> Reducer | None:
         """Return the reducer that a registration gives to ``cls``: steps 1 to 3."""
@@ -290,7 +320,7 @@ class DispatchTable(dict[type, Reducer]):
         if found is not None:
             return _registered(found)
         found = self._find_base(cls)
-        return None if found is None else _registered(found, subclass=cls)
+        return None if found is None else _registered(found, subclasses=True)
 
     def _find_base(self, cls: type) -> Registration | None:
         for base in cls.__mro__[1:]:
@@ -311,10 +341,12 @@ class DispatchTable(dict[type, Reducer]):
     def __setitem__(self, cls: type, reducer: Reducer) -> None:
         self._own[cls] = reducer
         super().__setitem__(cls, reducer)
+        registry.changed()
 
     def __delitem__(self, cls: type) -> None:
         del self._own[cls]
         super().pop(cls, None)
+        registry.changed()
 
     def __contains__(self, cls: object) -> bool:
         return isinstance(cls, type) and self.get(cls) is not None
@@ -345,6 +377,57 @@ class DispatchTable(dict[type, Reducer]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return DispatchTable, (self._choices, self._own)
+
+
+class Resolved(dict[type, Reducer]):
+    """What a `DispatchTable` answers during one dump with protocol 5.
+
+    The C pickler finds a reducer here without calling Python: a registered one, or else a compiled
+    one (`daskpickle.compiled`). Registered ones stay for the next dump, others are looked up again:
+    a class may be changed, and `copyreg` be told something, at any time.
+
+    Parameters
+    ----------
+    table
+        The table to ask.
+    first
+        Reducers that go before it.
+    """
+
+    def __init__(self, table: DispatchTable, first: Mapping[type, Reducer] | None = None) -> None:
+        super().__init__()
+        self.table = table
+        self._first = dict(first or {})
+        self._passing: list[type] = []
+        self._version = -1
+
+    def begin(self) -> None:
+        """Forget what may have changed since the last dump."""
+        if self._version != registry.version:
+            self._version = registry.version
+            self._passing.clear()
+            self.clear()
+            self.update(self._first)
+        elif self._passing:
+            for cls in self._passing:
+                self.pop(cls, None)
+            self._passing.clear()
+
+    def __missing__(self, cls: type) -> Reducer:
+        if not self._passing:
+            self.table.refresh()
+        reducer = dict.get(self.table, cls)
+        if reducer is None:
+            reducer = self.table.look_up(cls)
+            if reducer is None and issubclass(cls, type):
+                raise KeyError(cls)  # the C pickler writes the name of a class, after this
+            if reducer is None and cls in SHORTCUTS:
+                reducer = SHORTCUTS[cls]
+            elif not dict.__contains__(self.table, cls):
+                reducer = reducer or reducer_of(cls)
+                self._passing.append(cls)
+        self[cls] = reducer
+        return reducer
 
 
 def _dask_version() -> tuple[int, ...]:

@@ -14,8 +14,9 @@ import ssl
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import psutil
 import pyopencl as cl
 import trustme
 from distributed import Client, LocalCluster
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -34,14 +36,20 @@ KERNEL = """
 __kernel void smooth(__global const float *x, __global const float *w, __global float *y) {
     int i = get_global_id(0);
     y[i] = w[0] * x[i] + w[1] * x[i + 1] + w[2] * x[i + 2];
+}"""
+ROWS = {
+    "log": ("a logger", "works"),
+    "lock": ("a lock", "{} locks"),
+    "readings": ("a file", "{} files"),
+    "database": ("SQLite", "{} connections"),
+    "limits": ("TLS", "{} connections"),
+    "queue": ("OpenCL queue", "{} queues"),
+    "weights": ("OpenCL buffer", "a copy per task"),
 }
-"""
-
-# --- The job: a function as you would write it for one process -----------------------------------
 
 
-def make_job(log, lock, readings, database, limits, queue, weights) -> Callable[[int], dict]:
-    """Return a function that closes over a logger, a lock, a file, two connections, a device."""
+def make_job(log, lock, readings, database, limits, queue, weights) -> Callable[[int], Any]:
+    """Return a function as you would write it for one process: it closes over all that."""
 
     def job(sensor: int) -> dict[str, Any]:
         mine = [line.split(b",")[1] for line in readings if line.startswith(b"%d," % sensor)]
@@ -59,53 +67,46 @@ def make_job(log, lock, readings, database, limits, queue, weights) -> Callable[
 
 def smooth(queue: cl.CommandQueue, weights: cl.Buffer, values: np.ndarray) -> np.ndarray:
     """Smooth the values on the OpenCL device of the queue."""
-    flags = cl.mem_flags
-    x = cl.Buffer(queue.context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=values)
-    y = cl.Buffer(queue.context, flags.WRITE_ONLY, values.nbytes)
+    x = cl.Buffer(queue.context, cl.mem_flags.COPY_HOST_PTR, hostbuf=values)
+    y = cl.Buffer(queue.context, cl.mem_flags.WRITE_ONLY, values.nbytes)
     result = np.empty(len(values) - 2, np.float32)
     cl.Program(queue.context, KERNEL).build().smooth(queue, result.shape, None, x, weights, y)
     cl.enqueue_copy(queue, result, y)
     return result
 
 
-# --- What happens to it --------------------------------------------------------------------------
-
-
 def main() -> None:
     """Run the job with Dask alone, then with daskpickle, and show what happened."""
     console = Console(highlight=False, width=80)
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it logs what it cannot pickle
+    sensors = [number % N_SENSORS for number in range(N_TASKS)]
     with tempfile.TemporaryDirectory() as folder, ingredients(Path(folder)) as (things, server):
         job, start = make_job(**things), things["readings"].tell()
-        sensors = [number % N_SENSORS for number in range(N_TASKS)]
-        cluster = LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None)
+        cluster = LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0")
         with console.status("Working on two workers ..."), cluster, Client(cluster) as client:
             alone = {name: submit_alone(client, thing) for name, thing in things.items()}
+
             daskpickle.install(client)  # this is the line
+
             results = client.gather(client.map(job, sensors, pure=False))
             counts = count_per_worker(results, server)
-        here = []  # the same again in this process, with the originals
+        here = []  # the same in this process, with the originals
         for sensor in range(N_SENSORS):
             things["readings"].seek(start)
             here.append(job(sensor)["answer"])
-        server.wait_for_clients(1)
-        right = sum(r["answer"] == here[s] for r, s in zip(results, sensors, strict=True))
-        left = len(server.ports)
-    table = Table("the job holds", "Dask alone", "open per\nworker", "with daskpickle", width=80)
-    for name, what, sentence in (
-        ("log", "logger", "by its name, as before"),
-        ("lock", "lock", "one for each process"),
-        ("readings", "file", "each task read on from line 2"),
-        ("database", "SQLite connection", "one for each thread"),
-        ("limits", "TLS connection", "one for each thread; the server counts them"),
-        ("queue", "OpenCL queue", "one for each thread"),
-        ("weights", "OpenCL buffer", "copied for each task"),
-    ):
-        table.add_row(what, alone[name], counts.get(name, ""), sentence)
-    console.print(table)
+        deadline = time.monotonic() + 10
+        while (left := len(server.ports)) > 1 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    table = Table("the job holds", "Dask alone", box=box.HORIZONTALS, pad_edge=False)
+    table.add_column("with daskpickle", no_wrap=True)
+    for name, (what, works) in ROWS.items():
+        table.add_row(what, alone[name], f"[green]{works.format(counts.get(name))}")
+    right = sum(result["answer"] == here[s] for result, s in zip(results, sensors, strict=True))
     console.print(
-        f"{right} of {N_TASKS} tasks computed what this process computes with the originals. "
-        f"Now that the cluster is closed, the server has {left} connection: that of this process."
+        table,
+        f"{right} of {N_TASKS} tasks computed what this process computes with the originals. Open "
+        "in worker 1 + worker 2, of two threads each: one lock per worker, one connection and one "
+        f"queue per thread, no file. Left afterwards: {left} TLS connection, ours.",
     )
 
 
@@ -114,26 +115,22 @@ def submit_alone(client: Client, thing: Any) -> str:
     try:
         client.submit(lambda: type(thing), pure=False).result()
     except Exception as exc:
-        cause = exc.__cause__ or exc
-        return f"[red]{type(cause).__name__}: {str(cause).splitlines()[0]}"
+        return f"[red]{str(exc.__cause__ or exc).splitlines()[0][:80]}"
     return "[green]works"
 
 
-def count_per_worker(results: list[dict], server: LimitServer) -> dict[str, str]:
+def count_per_worker(results: list[dict[str, Any]], server: LimitServer) -> dict[str, str]:
     """Count what each worker has open, as its tasks, its process, and the server see it."""
-    counts: dict[str, list[int]] = {"lock": [], "queue": [], "limits": []}
+    counts = defaultdict(list)
     for pid in sorted({result["pid"] for result in results}):
-        used = [result["used"] for result in results if result["pid"] == pid]
-        for name in ("lock", "queue"):
-            counts[name].append(len({one[name] for one in used}))
-        counts["limits"].append(len({one["limits"] for one in used} & server.ports))
         files = [Path(file.path).name for file in psutil.Process(pid).open_files()]
-        counts.setdefault("readings", []).append(files.count("readings.csv"))
-        counts.setdefault("database", []).append(files.count("sensors.db"))
+        counts["readings"].append(files.count("readings.csv"))
+        counts["database"].append(files.count("sensors.db"))
+        used = [result["used"] for result in results if result["pid"] == pid]
+        counts["lock"].append(len({one["lock"] for one in used}))
+        counts["queue"].append(len({one["queue"] for one in used}))
+        counts["limits"].append(len({one["limits"] for one in used} & server.ports))
     return {name: " + ".join(map(str, numbers)) for name, numbers in counts.items()}
-
-
-# --- What it holds -------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -142,10 +139,10 @@ def ingredients(folder: Path) -> Iterator[tuple[dict[str, Any], LimitServer]]:
     noise = np.random.default_rng(7).normal(20, 3, (1000, N_SENSORS))
     lines = [f"{sensor},{x:.3f}\n" for row in noise for sensor, x in enumerate(row)]
     (folder / "readings.csv").write_text("sensor,reading\n" + "".join(lines))
+    queue, window = cl.CommandQueue(working_context()), np.array([1, 2, 1], np.float32) / 4
+    weights = cl.Buffer(queue.context, cl.mem_flags.COPY_HOST_PTR, hostbuf=window)
     authority, trust = trustme.CA(), ssl.create_default_context()
     authority.configure_trust(trust)
-    queue = cl.CommandQueue(working_context())
-    flags, weights = cl.mem_flags, np.array([0.25, 0.5, 0.25], np.float32)
     with (
         LimitServer(authority) as server,
         socket.create_connection(server.server_address) as raw,
@@ -153,35 +150,22 @@ def ingredients(folder: Path) -> Iterator[tuple[dict[str, Any], LimitServer]]:
         (folder / "readings.csv").open("rb") as readings,
         closing(sqlite3.connect(folder / "sensors.db")) as database,
     ):
-        readings.readline()
+        readings.readline()  # the job reads on from here
         database.execute("CREATE TABLE s (id INTEGER PRIMARY KEY, name TEXT, gain REAL)")
         rows = [(sensor, f"sensor {sensor}", 1 + sensor / 10) for sensor in range(N_SENSORS)]
         database.executemany("INSERT INTO s VALUES (?, ?, ?)", rows)
         database.commit()
-        yield (
-            {
-                "log": logging.getLogger("quickstart"),
-                "lock": threading.Lock(),
-                "readings": readings,
-                "database": database,
-                "limits": limits,
-                "queue": queue,
-                "weights": cl.Buffer(queue.context, flags.COPY_HOST_PTR, hostbuf=weights),
-            },
-            server,
-        )
+        log, lock = logging.getLogger("quickstart"), threading.Lock()
+        things = log, lock, readings, database, limits, queue, weights
+        yield dict(zip(ROWS, things, strict=True)), server
         server.shutdown()
 
 
 def working_context() -> cl.Context:
     """Return a context of the first OpenCL device whose compiler knows this processor."""
     for device in (device for platform in cl.get_platforms() for device in platform.get_devices()):
-        context = cl.Context([device])
-        try:
-            cl.Program(context, KERNEL).build()
-        except cl.Error:
-            continue
-        return context
+        with suppress(cl.Error):
+            return cl.Program(cl.Context([device]), KERNEL).build().context
     raise SystemExit("No OpenCL device here can build a kernel.")
 
 
@@ -204,12 +188,6 @@ class LimitServer(socketserver.ThreadingTCPServer):
             for line in tls.makefile("rb"):
                 tls.sendall(b"%d" % (30 + int(line)))
         self.ports.remove(address[1])
-
-    def wait_for_clients(self, number: int) -> None:
-        """Wait until no more clients than these are connected, or for ten seconds."""
-        deadline = time.monotonic() + 10
-        while len(self.ports) > number and time.monotonic() < deadline:
-            time.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -43,11 +43,11 @@ def install(client: Client | None = None) -> Any:
     -----
     Idempotent. A worker without daskpickle starts and runs what needs none of it.
     """
-    from daskpickle.cluster import config, distributed_hooks, hooks
+    from daskpickle.cluster import call_hooks, config, distributed_hooks, hooks
 
     with _lock:
         config.apply()
-        _install((*hooks.HOOKS, *distributed_hooks.HOOKS))
+        _install((*hooks.HOOKS, *distributed_hooks.HOOKS, *call_hooks.HOOKS))
     if client is None:
         return None
     from daskpickle.cluster.plugins import register

@@ -23,6 +23,7 @@ from daskpickle.identity import settings
 
 __all__ = [
     "Undelivered",
+    "asking",
     "catching",
     "deliver_error",
     "error_frames",
@@ -35,6 +36,10 @@ __all__ = [
 gathering: ContextVar[bool] = ContextVar("daskpickle.gathering", default=False)
 
 
+#: True while a client sends a request: what cannot travel is the client's error, then and there.
+asking: ContextVar[bool] = ContextVar("daskpickle.asking", default=False)
+
+
 class _Caught(threading.local):
     error: RefusedError | None = None
     raising = False
@@ -43,9 +48,13 @@ class _Caught(threading.local):
 _local = _Caught()
 
 
-def note(error: RefusedError, value: Any = None) -> None:
-    """Keep a refusal, which Dask is about to wrap in another error; say whose result it is."""
-    error.host = error.host or settings.host or None
+def note(error: RefusedError, value: Any = None, *, submitted: bool = False) -> None:
+    """Keep a refusal, which Dask is about to wrap in another error; say whose result it is.
+
+    What a client submits or asks is refused in its own process, which needs no address.
+    """
+    if not submitted and not asking.get():
+        error.host = error.host or settings.host or None
     if error.key is None and value is not None:
         for worker in list(Worker._instances):
             memory = getattr(worker.data, "fast", worker.data)  # what is spilled stays where it is
@@ -60,7 +69,7 @@ def note(error: RefusedError, value: Any = None) -> None:
 def catching(*, raising: bool) -> Iterator[_Caught]:
     """Collect the refusal that Dask wraps inside; it is to be raised, or to be sent."""
     outer = _local.raising
-    _local.error, _local.raising = None, outer or raising
+    _local.error, _local.raising = None, outer or raising or asking.get()
     try:
         yield _local
     finally:

@@ -25,55 +25,16 @@ from distributed.worker import Worker, thread_state
 
 from daskpickle.cluster import sealed, wire
 from daskpickle.cluster.delivery import Undelivered, catching, error_frames, error_of, gathering, note
-from daskpickle.cluster.hooks import Hook
+from daskpickle.cluster.hooks import Hook, Rebinding, module_of
 from daskpickle.cluster.locks import ClusterActions
 from daskpickle.errors import RefusedError, describe_type
 from daskpickle.handles import Handle
 from daskpickle.pickler import Pickler, dumps
-from daskpickle.pool import count_fired, watch_tasks
+from daskpickle.pool import count_fired
 
 __all__ = ["HOOKS"]
 
 logger = logging.getLogger("daskpickle")
-
-
-class Rebinding(Hook):
-    """One function of distributed, rebound wherever distributed holds it."""
-
-    module: ClassVar[str]
-    name: ClassVar[str]
-
-    def __init__(self) -> None:
-        self.original: Any = None
-        self.ours: Any = None
-
-    def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what takes the place of ``original``."""
-        raise NotImplementedError
-
-    def install(self) -> None:
-        self.original = getattr(_module(self.module), self.name)
-        self.ours = self.make(self.original)
-        self.ours.__name__ = self.name
-        _rebind(self.original, self.ours)
-
-    def uninstall(self) -> None:
-        _rebind(self.ours, self.original)
-
-
-def _module(name: str) -> types.ModuleType:
-    __import__(name)
-    return sys.modules[
-        name
-    ]  # a package's attribute may be shadowed: distributed.protocol.serialize
-
-
-def _rebind(old: Any, new: Any) -> None:
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "distributed" and module is not None:
-            for attribute, value in list(vars(module).items()):
-                if value is old:
-                    setattr(module, attribute, new)
 
 
 class Dumps(Rebinding):
@@ -97,7 +58,7 @@ class Dumps(Rebinding):
                 try:
                     return sealed.dump_graph(x, protocol, buffer_callback)
                 except RefusedError as exc:
-                    note(exc)
+                    note(exc, submitted=True)
                     raise
             buffers: list[pickle.PickleBuffer] = []
             callback = buffers.append if buffer_callback is not None else None
@@ -206,11 +167,11 @@ class Shuffle(Hook):
     def install(self) -> None:
         shim = types.SimpleNamespace(**{**vars(pickle), "dumps": dumps})
         for name in self.modules:
-            _module(name).pickle = shim  # type: ignore[attr-defined]
+            module_of(name).pickle = shim  # type: ignore[attr-defined]
 
     def uninstall(self) -> None:
         for name in self.modules:
-            _module(name).pickle = pickle  # type: ignore[attr-defined]
+            module_of(name).pickle = pickle  # type: ignore[attr-defined]
 
 
 class Materialize(Rebinding):
@@ -317,18 +278,8 @@ def _while_gathering(original: Callable[..., Any]) -> Callable[..., Any]:
     return gather
 
 
-class CurrentTask(Hook):
-    """Which task runs in this thread: handles are given back at its end."""
-
-    def install(self) -> None:
-        watch_tasks(lambda: getattr(thread_state, "key", None))
-
-    def uninstall(self) -> None:
-        watch_tasks(lambda: None)
-
-
 #: In the order in which they are installed.
 HOOKS: tuple[type[Hook], ...] = (
-    Dumps, Loads, SerializeErrors, Materialize, Shuffle, Gathering, ActorReplies, Tokens, CurrentTask,
+    Dumps, Loads, SerializeErrors, Materialize, Shuffle, Gathering, ActorReplies, Tokens,
     ClusterActions,
 )  # fmt: skip

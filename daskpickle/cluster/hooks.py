@@ -6,7 +6,10 @@ Each hook is a small class that puts one thing in its place and takes it back, a
 from __future__ import annotations
 
 import pickle
-from typing import Any
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import cloudpickle
 import dask.config
@@ -14,7 +17,7 @@ import dask.config
 from daskpickle.pickler import Pickler, dumps
 from daskpickle.policy import current_policy
 
-__all__ = ["HOOKS", "Hook"]
+__all__ = ["HOOKS", "Hook", "Rebinding", "module_of"]
 
 
 class Hook:
@@ -27,6 +30,46 @@ class Hook:
     def uninstall(self) -> None:
         """Put the original back."""
         raise NotImplementedError
+
+
+class Rebinding(Hook):
+    """One function of distributed, rebound wherever distributed holds it."""
+
+    module: ClassVar[str]
+    name: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.original: Any = None
+        self.ours: Any = None
+
+    def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what takes the place of ``original``."""
+        raise NotImplementedError
+
+    def install(self) -> None:
+        self.original = getattr(module_of(self.module), self.name)
+        self.ours = self.make(self.original)
+        self.ours.__name__ = self.name
+        _rebind(self.original, self.ours)
+
+    def uninstall(self) -> None:
+        _rebind(self.ours, self.original)
+
+
+def module_of(name: str) -> types.ModuleType:
+    """Import a module of distributed."""
+    __import__(name)
+    return sys.modules[
+        name
+    ]  # a package's attribute may be shadowed: distributed.protocol.serialize
+
+
+def _rebind(old: Any, new: Any) -> None:
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "distributed" and module is not None:
+            for attribute, value in list(vars(module).items()):
+                if value is old:
+                    setattr(module, attribute, new)
 
 
 class CloudpickleTable(Hook):

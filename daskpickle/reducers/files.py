@@ -162,7 +162,7 @@ def open_devnull(mode: str, buffered: bool, text: Text) -> Any:
 
 
 def rebuild_standard_stream(name: str) -> Any:
-    """Return the stream of that name of this process."""
+    """Return the standard stream of this process."""
     return getattr(sys, name)
 
 
@@ -213,11 +213,11 @@ def _reduce(file: Any, limit: int) -> Any:
 
 
 def _standard_name(file: Any) -> str:
-    """Return the name that `sys` has for the stream, or the empty string."""
+    """Return which of the standard streams it is, or the empty string."""
     if file is sys.stdin or file is sys.__stdin__:
         raise RefusedError(file, "It is standard input, which no other process has.")
-    names = ("stdout", "stderr", "__stdout__", "__stderr__")
-    return next((name for name in names if getattr(sys, name) is file), "")
+    names = ("__stdout__", "__stderr__", "stdout", "stderr")
+    return next((name.strip("_") for name in names if getattr(sys, name) is file), "")
 
 
 def _beneath(file: Any) -> tuple[io.FileIO, os.stat_result | None]:
@@ -284,7 +284,7 @@ def _newline(file: Any) -> tuple[str | None, bool]:
     parts: list[Any] = []
     visited = [part for part in gc.get_referents(file) if type(part) not in (type, dict)]
     for part in visited[2:]:
-        (parts if parts or type(part) is str else codecs).append(part)
+        (parts if parts or type(part) in (str, bytes, list, tuple) else codecs).append(part)
     del parts[parts.index(file.errors, -2) :]
     texts = [part for part in parts if type(part) is str]
     if not file.readable():

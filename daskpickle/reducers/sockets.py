@@ -294,13 +294,12 @@ def _peer(sock: socket.socket) -> Any:
     except OSError as exc:
         if exc.errno != errno.ENOTCONN:
             raise
-        peer, name = None, sock.getsockname()
-        if name[1] if isinstance(name, tuple) else name:
-            raise RefusedError(
-                sock, "It is bound to an address, but not, or no longer, connected."
-            ) from None
-    if peer is None:
-        return None
+        name = sock.getsockname()
+        if not (name[1] if isinstance(name, tuple) else name):
+            return None
+        why = "It is bound to an address, but not, or no longer, connected."
+        hint = "Connect it to its peer, even if it sends datagrams; or make it inside the task."
+        raise RefusedError(sock, why, hint) from None  # one `sendto` binds it as well
     if not peer:
         raise RefusedError(sock, "Its peer has no address, as those of socketpair() have none.")
     trouble = _trouble(sock)

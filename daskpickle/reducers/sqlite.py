@@ -68,7 +68,9 @@ def reduce_connection(conn: sqlite3.Connection) -> Recipe:
         if facts is None:
             why = "It can be read in its own thread only, where it has not been pickled yet."
             hint = "Connect with check_same_thread=False, or open the database inside the task."
-            raise RefusedError(conn, why, hint) from exc
+            refusal = RefusedError(conn, why, hint)
+            refusal.own_thread = True
+            raise refusal from exc
     options = (*facts, conn.isolation_level)
     factories = Callback.wrap(conn.row_factory), Callback.wrap(conn.text_factory)
     state = extra_state(conn, None) or None
@@ -264,7 +266,7 @@ def open_cursor(
 
 @register(
     sqlite3.Row, subclasses=True, hint="Send `tuple(row)` or `dict(row)`.",
-    travels="names and values",
+    travels="names and values", lost="nothing", refused="nothing",
 )  # fmt: skip
 def reduce_row(row: sqlite3.Row) -> tuple[Any, ...]:
     """Travel as names and values."""
@@ -293,7 +295,7 @@ def _header(names: tuple[str, ...]) -> sqlite3.Cursor:
 
 if hasattr(sqlite3, "Blob"):  # Python 3.11
 
-    @register(sqlite3.Blob, action="refuse", hint="Read it and send the bytes.")
+    @register(sqlite3.Blob, action="refuse", hint="Read it and send the bytes.", refused="always")
     def reduce_blob(blob: Any) -> Any:
         """Refuse an open blob: a position in a row that others may change."""
         raise RefusedError(blob, "It is a position in an open database.")

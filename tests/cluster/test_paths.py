@@ -66,13 +66,17 @@ class Stand:
 
     def run(self, case: Case, nesting: str) -> str:
         """Return what arrived; also check that no worker died of it."""
+        healthy = False
         try:
             arrived = case.run(self.client, maker(nesting, threading.Lock))
-            assert set(self.client.nthreads()) == self.workers
-        except BaseException:  # a timeout is none of Exception
-            self.restart()
+            healthy = set(self.client.nthreads()) == self.workers
+        except Exception:
+            healthy = set(self.client.nthreads()) == self.workers
             raise
-        return arrived
+        finally:
+            if not healthy:  # nor after a timeout, which is none of Exception
+                self.restart()
+        return arrived if healthy else "a worker died"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,185 @@
+"""Functions by value, as cloudpickle has them, with what follows from their code worked out once.
+
+The stream names nothing of daskpickle: `marshal.loads` and cloudpickle's own functions make the
+function, on any node. Like cloudpickle's, it is for the same minor version of Python.
+
+Code cannot be changed, so its bytes are kept for as long as it lives. A function can: what it
+refers to is looked at each time.
+"""
+
+from __future__ import annotations
+
+import marshal
+import sys
+from collections.abc import Callable, Iterable
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+from cloudpickle import cloudpickle
+
+from daskpickle.identity import IdentityMap
+
+__all__ = ["BETTER", "reduce_code", "reduce_function"]
+
+#: What may be an argument of the function that makes the function: it cannot lead back to it.
+_ATOMS = frozenset((str, bytes, int, float, complex, bool, type(None)))
+
+_ABOUT_MODULE = ("__package__", "__name__", "__path__", "__file__")
+
+# cloudpickle 3.1 leaves out where the code was written: the bytes do not depend on it.
+_NOWHERE = "<dynamic-code>"
+_ANONYMOUS = _NOWHERE in cloudpickle._code_reduce((lambda: None).__code__)[1]
+
+
+class _Code:
+    """What follows from a code object."""
+
+    __slots__ = ("data", "doc", "globals", "name", "names", "qualname")
+
+    def __init__(self, code: CodeType) -> None:
+        try:
+            # Version 2 knows no references, which would depend on what else refers to a constant,
+            # and no interned strings (``w_ref`` and ``w_complex_object``, CPython's marshal.c).
+            self.data: bytes | None = marshal.dumps(_anonymous(code) if _ANONYMOUS else code, 2)
+        except ValueError:  # a constant that no compiler makes
+            self.data = None
+        self.globals = tuple(cloudpickle._extract_code_globals(code))
+        self.names = tuple(sorted(set(code.co_names)))
+        cells = tuple([CellType() for _ in code.co_freevars])
+        made = FunctionType(code, {}, closure=cells)  # what is so without being said
+        self.name, self.qualname, self.doc = made.__name__, made.__qualname__, made.__doc__
+
+
+def _anonymous(code: CodeType) -> CodeType:
+    consts = tuple(_anonymous(c) if isinstance(c, CodeType) else c for c in code.co_consts)
+    return code.replace(co_filename=_NOWHERE, co_consts=consts)
+
+
+_codes = IdentityMap()
+
+
+def _facts(code: CodeType) -> _Code:
+    facts: _Code | None = _codes.get(code)
+    if facts is None:
+        facts = _Code(code)
+        _codes.set(code, facts)
+    return facts
+
+
+def reduce_code(code: CodeType) -> tuple[Any, ...]:
+    """Reduce code to its bytes; to its parts, as cloudpickle does, if it has none."""
+    data = _facts(code).data
+    if data is None:
+        return cloudpickle._code_reduce(code)  # type: ignore[no-any-return]
+    return marshal.loads, (data,)
+
+
+#: From reducers of cloudpickle to the ones that take their place.
+BETTER: dict[Callable[[Any], Any], Callable[[Any], Any]] = {cloudpickle._code_reduce: reduce_code}
+
+
+def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -> Any:
+    """Reduce a function by value; return `NotImplemented` if it can be imported elsewhere.
+
+    Parameters
+    ----------
+    function
+        The function.
+    shared
+        From the ``id`` of a module's variables to what its functions share of them elsewhere:
+        ``globals_ref`` of cloudpickle's pickler.
+    """
+    if function.__module__ != "__main__" and cloudpickle._should_pickle_by_reference(function):
+        return NotImplemented
+    code = function.__code__
+    facts = _facts(code)
+    module = function.__globals__
+    base = shared.get(id(module))
+    if base is None:
+        base = shared[id(module)] = {name: module[name] for name in _ABOUT_MODULE if name in module}
+    used = {name: module[name] for name in facts.globals if name in module}
+    cells = function.__closure__
+    defaults = function.__defaults__
+    values = () if cells is None else tuple(map(cloudpickle._get_cell_contents, cells))
+    # What cannot lead back to the function is given when it is made, the rest when it is there.
+    given = cells if _ATOMS.issuperset(map(type, values)) else None
+    given_defaults = defaults if defaults and _ATOMS.issuperset(map(type, defaults)) else None
+    more = _differences(function, facts, base)
+    if defaults is not given_defaults:
+        more["__defaults__"] = defaults
+    name = None if function.__name__ == facts.name else function.__name__
+    if cells is not None and given is None:
+        empty = tuple([cloudpickle._make_empty_cell() for _ in cells])
+        args = (code, base, name, given_defaults, empty)
+    else:
+        args = (code, base, name, given_defaults, given)
+        cells = None
+    if not used and not more and cells is None and not function.__dict__:
+        return cloudpickle._make_function, args
+    more["__globals__"] = used
+    more["__closure__"] = cells
+    more["_cloudpickle_submodules"] = _submodules(facts.names, (*used.values(), *values))
+    # Attributes have copies of their names: whether a name is interned must not be seen in bytes.
+    attributes = {"".join(name): value for name, value in function.__dict__.items()}
+    return (
+        cloudpickle._make_function, args, (attributes, more), None, None,
+        cloudpickle._function_setstate,
+    )  # fmt: skip
+
+
+def _differences(function: FunctionType, facts: _Code, base: dict[str, Any]) -> dict[str, Any]:
+    """Return what must be said about a function, as its code does not."""
+    more: dict[str, Any] = {}
+    if function.__qualname__ != facts.qualname:
+        more["__qualname__"] = "".join(function.__qualname__)
+    if function.__doc__ != facts.doc:
+        more["__doc__"] = function.__doc__
+    if function.__module__ != base.get("__name__"):
+        more["__module__"] = function.__module__
+    if function.__kwdefaults__ is not None:
+        more["__kwdefaults__"] = function.__kwdefaults__
+    if function.__annotations__:
+        more["__annotations__"] = function.__annotations__
+    return more
+
+
+def _submodules(names: tuple[str, ...], values: Iterable[Any]) -> list[ModuleType]:
+    """Return the submodules that code reaches through the packages that it refers to.
+
+    As `cloudpickle._find_imported_submodules`, which goes through all of `sys.modules` instead.
+    """
+    found: list[ModuleType] = []
+    for value in values:
+        if isinstance(value, ModuleType) and getattr(value, "__package__", None):
+            parents = [value.__name__]
+            while parents:
+                parent = parents.pop()
+                for name in names:
+                    module = sys.modules.get(f"{parent}.{name}")
+                    if module is not None:
+                        found.append(module)
+                        parents.append(f"{parent}.{name}")
+    return found
+
+
+def _self_test() -> bool:
+    """Tell whether cloudpickle makes a function of what is given to it here."""
+    number = 1
+
+    def function(factor: int = 2) -> int:
+        return factor + number + (sys is None)
+
+    try:
+        make, args, state, _, _, set_state = reduce_function(function, {})
+        data = reduce_code(args[0])
+        made = make(data[0](*data[1]), *args[1:])
+        set_state(made, state)
+        return made(3) == 4 and made() == 3  # type: ignore[no-any-return]
+    except Exception:
+        return False
+
+
+#: Whether this module may be used with the cloudpickle that is installed.
+USABLE = _self_test()
+if not USABLE:
+    BETTER.clear()
