@@ -95,6 +95,7 @@ def _static_reducer(cls: type) -> Reducer:
     method: Any = cls.__reduce__
     if (
         type(method) is types.MethodDescriptorType
+        and method is not _DEFAULT
         and cls.__reduce_ex__ is _DEFAULT_EX
         and not cls.__dictoffset__
         and str(cls.__module__).partition(".")[0] in sys.stdlib_module_names

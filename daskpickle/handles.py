@@ -197,8 +197,8 @@ def _freeze(value: Any) -> Hashable:
     if isinstance(value, _IMPORTED):
         module = sys.modules.get(str(getattr(value, "__module__", "")))
         if getattr(module, value.__qualname__, None) is value:
-            return value  # type: ignore[no-any-return]
-    elif kind.__hash__ not in (None, object.__hash__):
+            return value
+    elif getattr(kind, "__hash__", None) not in (None, object.__hash__):
         return kind, value
     reduced = arrived(value)
     if reduced is not None:

@@ -82,6 +82,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """
 
     dispatch_table: Any = _ClassTable()
+    _resolved: Resolved | None = None
 
     def __init__(
         self,
@@ -99,7 +100,6 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         # The two attributes of `cloudpickle.Pickler`, whose __init__ does not take fix_imports.
         self.globals_ref: dict[int, dict[str, Any]] = {}
         self.proto = int(protocol)
-        self._resolved: Resolved | None = None
         table = _instance_table.__get__(self)
         if type(table) is DispatchTable and protocol in (5, -1):
             self._resolved = Resolved(table)

@@ -369,7 +369,8 @@ class Pool:
     def _close_retired(self, now: Slot | None = None) -> None:
         """Close, in the threads that may, what has been retired and nobody has."""
         for slot in list(self._retired):
-            if not self._may_close(slot) or not (slot is now or slot.unopened() or not slot.in_use()):
+            free = slot is now or slot.unopened() or not slot.in_use()
+            if not free or not self._may_close(slot):
                 continue
             with identity.guard:
                 if slot not in self._retired:

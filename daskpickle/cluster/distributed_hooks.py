@@ -13,7 +13,8 @@ import pickle
 import re
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from dask._expr import Expr
@@ -174,6 +175,35 @@ class Shuffle(Hook):
             module_of(name).pickle = pickle  # type: ignore[attr-defined]
 
 
+class ShuffleErrors(Rebinding):
+    """`distributed.shuffle._core.handle_transfer_errors`: columns of objects say what to do.
+
+    P2P sends the rows of a dataframe through Arrow, which has no place for objects, and says "failed
+    during transfer phase".
+    """
+
+    module, name = "distributed.shuffle._core", "handle_transfer_errors"
+
+    def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @contextmanager
+        def handle_transfer_errors(id: Any) -> Iterator[None]:  # noqa: A002 - Dask's name for it
+            try:
+                with original(id):
+                    yield
+            except RuntimeError as exc:
+                cause = exc.__cause__
+                if type(cause).__module__.partition(".")[0] != "pyarrow":
+                    raise
+                why = (
+                    "A P2P shuffle sends its column through Arrow, which cannot hold it: "
+                    f"{'. '.join(map(str, cause.args))}."  # type: ignore[union-attr]
+                )
+                hint = "Pass shuffle_method='tasks', or set dataframe.shuffle.method to 'tasks'."
+                raise RefusedError(object, why, hint) from cause
+
+        return handle_transfer_errors
+
+
 class Materialize(Rebinding):
     """`distributed.scheduler._materialize_graph`: literals of an expression become tasks there."""
 
@@ -280,6 +310,6 @@ def _while_gathering(original: Callable[..., Any]) -> Callable[..., Any]:
 
 #: In the order in which they are installed.
 HOOKS: tuple[type[Hook], ...] = (
-    Dumps, Loads, SerializeErrors, Materialize, Shuffle, Gathering, ActorReplies, Tokens,
+    Dumps, Loads, SerializeErrors, Materialize, Shuffle, ShuffleErrors, Gathering, ActorReplies, Tokens,
     ClusterActions,
 )  # fmt: skip

@@ -38,6 +38,10 @@ __all__ = ["Sealed", "SealedFunction", "SealedTask", "dump_graph", "run_sealed",
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), TaskRef)
 
 
+#: Owners of what Dask looks into before a task runs: it slices frames and arrays on the scheduler.
+_LOOKED_INTO = ("dask", "distributed", "numpy", "pandas", "tlz", "toolz")
+
+
 class _Opening(threading.local):
     opened: dict[int, tuple[Any, Any]] | None = None  # what this call has opened already, by part
     part: Sealed | None = None  # the part that is being opened
@@ -435,10 +439,7 @@ class _Second(_GraphForm):
         if cls in (types.ModuleType, types.CodeType):
             return True
         owner = str(cls.__module__).partition(".")[0]
-        return (
-            owner in ("dask", "distributed", "toolz", "tlz")
-            and self.dispatch_table.get(cls) is None
-        )
+        return owner in _LOOKED_INTO and self.dispatch_table.get(cls) is None
 
 
 class _Marked:
