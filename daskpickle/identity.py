@@ -127,8 +127,20 @@ def note_arrival(obj: object, reduced: tuple[Any, ...]) -> None:
     TypeError
         If the type of ``obj`` has no weak references.
     """
-    arrived_types.add(type(obj))
+    cls = type(obj)
+    if cls not in arrived_types:
+        arrived_types.add(cls)
+        for watcher in _watchers:
+            watcher()
     arrivals.set(obj, reduced)
+
+
+_watchers: list[Callable[[], object]] = []
+
+
+def watch_types(watcher: Callable[[], object]) -> None:
+    """Call ``watcher`` when something of another type than before arrives."""
+    _watchers.append(watcher)
 
 
 def extra_state(obj: object, plain: object) -> dict[str, Any]:

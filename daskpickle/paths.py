@@ -9,8 +9,12 @@ from __future__ import annotations
 import functools
 import pickle
 import re
+import sys
+import threading
 import types
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cloudpickle
@@ -35,20 +39,24 @@ def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
         return exc
     if not hasattr(pickler, "proto"):  # a subclass did not call our __init__
         return exc
-    chain = _chain(root, pickler)
-    if not chain:
+    try:
+        chain = _chain(root, pickler)
+        if not chain:
+            return exc
+        path, key = find_path(chain)
+    except Exception:  # the objects on the way are anyone's
         return exc
-    path, key = find_path(chain)
     refusal: RefusedError | None = None
     if isinstance(exc, RefusedError):
         refusal = exc
-    elif isinstance(exc, (TypeError, pickle.PicklingError)) and _CANNOT.search(str(exc)):
+    elif type(exc) in (TypeError, pickle.PicklingError) and _CANNOT.search(str(exc)):
         refusal = RefusedError(chain[-1], _sentence(exc), HINT)
     if refusal is not None:
         refusal.path, refusal.key = path, key
         return refusal
-    if len(chain) > 1 and hasattr(exc, "add_note"):
-        exc.add_note(f"While pickling {describe_type(chain[-1])} at `{path}`.")
+    note = f"While pickling {describe_type(chain[-1])} at `{path}`."
+    if len(chain) > 1 and hasattr(exc, "add_note") and note not in getattr(exc, "__notes__", ()):
+        exc.add_note(note)
     return exc
 
 
@@ -59,6 +67,12 @@ def _sentence(exc: Exception) -> str:
     return text if text.endswith(".") else text + "."
 
 
+# --- The second walk ----------------------------------------------------------------------------
+
+#: What the C pickler writes without asking ``reducer_override``; the Python one asks for all.
+_UNASKED = {type(None), bool, int, float, bytes, bytearray, str, dict, set, frozenset, list, tuple}
+
+
 class _Watched(pickle._Pickler):
     """The pure Python pickler under the rules of another one; keeps the chain of objects."""
 
@@ -66,8 +80,15 @@ class _Watched(pickle._Pickler):
         drop = (lambda buffer: None) if pickler.proto > 4 else None
         super().__init__(_Sink(), pickler.proto, buffer_callback=drop)
         self.dispatch_table = pickler.dispatch_table
-        self.reducer_override: Any = pickler.reducer_override
+        self.pickler = pickler
         self.chain: list[Any] = []
+
+    def persistent_id(self, obj: Any) -> Any:
+        ask = getattr(self.pickler, "persistent_id", None)
+        return None if ask is None else ask(obj)
+
+    def reducer_override(self, obj: Any) -> Any:
+        return NotImplemented if type(obj) in _UNASKED else self.pickler.reducer_override(obj)
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
         self.chain.append(obj)
@@ -81,115 +102,190 @@ class _Sink:
 
 
 def _chain(root: Any, pickler: Any) -> list[Any]:
+    """Return the objects from ``root`` to the one that fails; nothing if none does any more."""
     watched = _Watched(pickler)
     try:
         watched.dump(root)
+    except RecursionError:  # the C pickler comes further with the same limit
+        watched = _Watched(pickler)
+        try:
+            with _deeper():
+                watched.dump(root)
+        except RecursionError:
+            return []
+        except Exception:
+            return watched.chain
     except Exception:
         return watched.chain
     return []
 
 
+_limit = threading.Lock()
+
+
+@contextmanager
+def _deeper() -> Iterator[None]:
+    with _limit:
+        outer = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(outer, 20_000))
+        try:
+            yield
+        finally:
+            sys.setrecursionlimit(outer)
+
+
+# --- Its path -----------------------------------------------------------------------------------
+
+
 def find_path(chain: list[Any]) -> tuple[str, str | None]:
-    """Return the path of the last object of ``chain`` inside the first, and the task key if any."""
-    current, path, key = chain[0], _root_name(chain[0]), None
-    explained = True
+    """Return the path of the last object of ``chain`` inside the first, and the task key if any.
+
+    Some objects on the way are no part of what they came from: what a ``__reduce__`` or
+    ``__getstate__`` returned. The path goes around them where it can, and else says ``<state>``.
+    """
+    known, key = [(chain[0], _root_name(chain[0]))], None
     for child in chain[1:]:
         if _is_task(child) and child.key is not None:
-            current, path, key, explained = child, f"task {child.key!r}", str(child.key), True
+            known, key = [(child, f"task {child.key!r}")], str(child.key)
             continue
-        step = _step(current, child)
-        explained = step is not None
-        if step is not None:
-            current, path = child, path + step
-    return (path if explained else f"{path}<state>"), key
+        for number, (parent, path) in enumerate(known):
+            step = _step(parent, child)
+            if step is not None:
+                around = known[: number + 1] if number else []
+                known = [*around, (child, path + step)]
+                break
+        else:
+            path = known[-1][1]
+            known.append((child, path if path.endswith("<state>") else path + "<state>"))
+    return known[-1][1], key
 
 
 def _root_name(root: Any) -> str:
     if _is_task(root) and root.key is not None:
         return f"task {root.key!r}"
-    if isinstance(root, types.FunctionType):
-        return root.__name__
-    return "graph" if type(root).__module__.partition(".")[0] == "dask" else "obj"
+    if type(root) is types.FunctionType or issubclass(type(root), type):
+        return str(root.__name__)
+    return "graph" if _owner(root) == "dask" else "obj"
+
+
+def _owner(obj: Any) -> str:
+    return str(type(obj).__module__).partition(".")[0]
 
 
 def _is_task(obj: Any) -> bool:
-    return type(obj).__module__.endswith("._task_spec") and hasattr(type(obj), "substitute")
+    cls = type(obj)
+    return str(cls.__module__).endswith("._task_spec") and hasattr(cls, "substitute")
 
 
 def _step(parent: Any, child: Any) -> str | None:
     """Return how code reaches ``child`` from ``parent``, if it is one step away."""
-    for name, value in _children(parent):
+    for say, name, value in _children(parent):
         if value is child:
-            return name
+            return say(name)
     return None
 
 
-def _children(parent: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(parent, dict):
-        for key, value in list(parent.items()):
-            yield f"[{_short(key)}]", value
-            yield f"<key {_short(key)}>", key
-    elif isinstance(parent, (list, tuple)):
-        names = getattr(parent, "_fields", None)
-        for index, value in enumerate(parent):
-            yield (f".{names[index]}" if names else f"[{index}]"), value
-    elif isinstance(parent, (set, frozenset)):
-        for value in parent:
-            yield "<item>", value
-    elif isinstance(parent, types.FunctionType):
+Child = tuple[Callable[[Any], str], Any, Any]  # how to say it, its name, what it is
+
+
+def _children(parent: Any) -> Iterator[Child]:
+    """Yield what is one step away. No code of ``parent`` runs: it may be anything."""
+    cls = type(parent)
+    if issubclass(cls, dict):
+        for key, value in list(dict.items(parent)):
+            yield _item, key, value
+            yield "<key {}>".format, _Short(key), key
+    elif issubclass(cls, tuple):
+        names = getattr(cls, "_fields", ())
+        for index, value in enumerate(tuple.__iter__(parent)):
+            yield (_attribute, names[index], value) if index < len(names) else (_item, index, value)
+    elif issubclass(cls, list):
+        yield from ((_item, *pair) for pair in enumerate(list.__iter__(parent)))
+    elif issubclass(cls, deque):
+        yield from ((_item, *pair) for pair in enumerate(deque.__iter__(parent)))
+    elif issubclass(cls, (set, frozenset)):
+        base: Any = set if issubclass(cls, set) else frozenset
+        yield from (("<item>".format, None, value) for value in base.__iter__(parent))
+    elif cls is types.MappingProxyType:
+        yield from ((_item, key, value) for key, value in dict(parent).items())
+    elif cls is types.FunctionType:
         yield from _function_children(parent)
-    elif isinstance(parent, types.MethodType):
-        yield ".__self__", parent.__self__
-        yield ".__func__", parent.__func__
-    elif isinstance(parent, functools.partial):
-        yield ".func", parent.func
-        yield from ((f".args[{i}]", value) for i, value in enumerate(parent.args))
-        yield from ((f".keywords[{name!r}]", value) for name, value in parent.keywords.items())
-    elif isinstance(parent, types.CellType):
-        yield "<cell>", _contents(parent)
+    elif cls in (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType):
+        yield _attribute, "__self__", parent.__self__
+    elif cls is types.CellType:
+        yield _attribute, "cell_contents", _contents(parent)
+    elif issubclass(cls, functools.partial):
+        yield from ((".args[{}]".format, *pair) for pair in enumerate(parent.args))
+        yield from ((".keywords[{!r}]".format, *pair) for pair in parent.keywords.items())
     elif _is_task(parent):
-        for index, value in enumerate(getattr(parent, "args", ())):
-            yield f".args[{index}]", value
-        yield from ((f".kwargs[{n!r}]", v) for n, v in getattr(parent, "kwargs", {}).items())
-    if hasattr(type(parent), "__dask_graph__") or type(parent).__module__.startswith("dask"):
-        parameters = getattr(type(parent), "_parameters", ())
-        operands = getattr(parent, "__dict__", {}).get("operands", ())
-        yield from ((f".{name}", value) for name, value in zip(parameters, operands))  # noqa: B905
-    yield from _attributes(parent)
+        yield from ((".args[{}]".format, *pair) for pair in enumerate(getattr(parent, "args", ())))
+        yield from ((".kwargs[{!r}]".format, *p) for p in getattr(parent, "kwargs", {}).items())
+    if hasattr(cls, "__dask_graph__") or _owner(parent) == "dask":
+        parameters = getattr(cls, "_parameters", ())
+        operands = _attributes_of(parent).get("operands", ())
+        yield from ((_attribute, *pair) for pair in zip(parameters, operands, strict=False))
+    yield from _class_children(parent) if issubclass(cls, type) else _attributes(parent)
+    yield _attribute, "__class__", cls
 
 
-def _function_children(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+def _function_children(function: types.FunctionType) -> Iterator[Child]:
     code = function.__code__
-    for name, cell in zip(code.co_freevars, function.__closure__ or ()):  # noqa: B905
-        yield f"<closure {name!r}>", _contents(cell)
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        yield "<closure {!r}>".format, name, _contents(cell)
     defaults = function.__defaults__ or ()
     names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
-    yield from ((f"<default {name!r}>", value) for name, value in zip(names, defaults))  # noqa: B905
-    yield from ((f"<default {n!r}>", v) for n, v in (function.__kwdefaults__ or {}).items())
+    for name, value in [
+        *zip(names, defaults, strict=False),
+        *(function.__kwdefaults__ or {}).items(),
+    ]:
+        yield "<default {!r}>".format, name, value
     for name in cloudpickle.cloudpickle._extract_code_globals(code):
         if name in function.__globals__:
-            yield f"<global {name!r}>", function.__globals__[name]
+            yield "<global {!r}>".format, name, function.__globals__[name]
 
 
-def _attributes(parent: Any) -> Iterator[tuple[str, Any]]:
+def _class_children(cls: Any) -> Iterator[Child]:
+    """Yield the attributes of a class; code does not always get by name what is stored."""
+    for name, value in list(type.__dict__["__dict__"].__get__(cls).items()):
+        kind = type(value)
+        if kind is staticmethod:
+            yield _attribute, name, value.__func__
+        elif kind is classmethod:
+            yield ".{}.__func__".format, name, value.__func__
+        elif hasattr(kind, "__get__") and kind not in (types.FunctionType, property):
+            yield ".__dict__[{!r}]".format, name, value
+        else:
+            yield _attribute, name, value
+    yield _attribute, "__bases__", cls.__bases__
+
+
+def _attributes(parent: Any) -> Iterator[Child]:
     """Yield attributes as they are stored: no property and no ``__getattr__`` runs."""
-    try:
-        attributes = object.__getattribute__(parent, "__dict__")
-    except AttributeError:
-        attributes = {}
-    for name, value in list(attributes.items()):
-        yield (f".{name}" if str(name).isidentifier() else f".__dict__[{name!r}]"), value
-        if isinstance(value, (staticmethod, classmethod)):
-            yield f".{name}", value.__func__
+    for name, value in list(_attributes_of(parent).items()):
+        yield _attribute, name, value
+    if type(parent) is types.FunctionType:
+        return  # `_function_children` has better words for the rest
     for cls in type(parent).__mro__:
         for name, member in list(vars(cls).items()):
-            if isinstance(member, types.MemberDescriptorType):
+            if type(member) is types.MemberDescriptorType:
                 try:
-                    yield f".{name}", member.__get__(parent)
-                except AttributeError:
+                    yield _attribute, name, member.__get__(parent)
+                except AttributeError:  # an empty slot
                     continue
-    if isinstance(parent, BaseException):
-        yield from ((f".args[{index}]", value) for index, value in enumerate(parent.args))
+    if issubclass(type(parent), BaseException):
+        args = BaseException.__dict__["args"].__get__(parent)
+        yield from ((".args[{}]".format, *pair) for pair in enumerate(args))
+
+
+def _attributes_of(obj: Any) -> Any:
+    """Return the ``__dict__`` of an object that has one, and no property of that name."""
+    for cls in type(obj).__mro__:
+        descriptor = vars(cls).get("__dict__")
+        if isinstance(descriptor, (types.GetSetDescriptorType, types.MemberDescriptorType)):
+            return descriptor.__get__(obj)
+        if descriptor is not None:
+            break
+    return {}
 
 
 def _contents(cell: types.CellType) -> Any:
@@ -199,8 +295,37 @@ def _contents(cell: types.CellType) -> Any:
         return cell
 
 
+# --- Its words ----------------------------------------------------------------------------------
+
+
+def _attribute(name: Any) -> str:
+    return f".{name}" if type(name) is str and name.isidentifier() else f".__dict__[{_short(name)}]"
+
+
+def _item(key: Any) -> str:
+    return f"[{_short(key)}]"
+
+
+class _Short:
+    """Says a key when it is formatted, and not for each key that is looked at."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+    def __format__(self, spec: str) -> str:
+        return _short(self.key)
+
+
 def _short(key: Any) -> str:
-    if isinstance(key, (str, bytes, int, float, bool, type(None))):
+    if _is_plain(key):
         text = repr(key)
         return text if len(text) <= 60 else f"{text[:56]}...{text[-1]}"
     return f"<{describe_type(key)}>"
+
+
+def _is_plain(key: Any) -> bool:
+    if type(key) is tuple:
+        return all(map(_is_plain, key))
+    return type(key) in (str, bytes, int, float, bool, type(None))

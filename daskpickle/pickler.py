@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable, Iterable
-from types import FunctionType
+from collections.abc import Callable, Iterable, Mapping
+from types import BuiltinMethodType, FunctionType
 from typing import Any, Protocol
 
 import cloudpickle
@@ -13,6 +13,7 @@ import cloudpickle
 from daskpickle import reducers  # noqa: F401 - its index tells the registry where rooms are
 from daskpickle.functions import USABLE, reduce_function
 from daskpickle.policy import current_policy
+from daskpickle.quick import Picklers, is_builtin
 from daskpickle.table import DispatchTable, Resolved
 
 __all__ = ["Pickler", "Unpickler", "dump", "dumps", "load", "loads"]
@@ -29,30 +30,37 @@ _instance_table: Any = pickle.Pickler.dispatch_table  # a C member
 
 
 class _ClassTable:
-    """`Pickler.dispatch_table`: the live table on the class, a pickler's own on an instance.
+    """`dispatch_table` of a class: its table on the class, a pickler's own on an instance.
 
     A plain class attribute would shadow the C member that the pickler reads, so that assigning a
     table to an instance would silently do nothing (bpo-14166 documents that it should work;
     cloudpickle issue 437).
     """
 
-    def __init__(self) -> None:
-        self.table = DispatchTable()
+    def __init__(self, table: Any) -> None:
+        self.table = table
+
+    def _default(self, choices: Mapping[str, str]) -> Any:
+        table = self.table
+        return table.refresh().under(choices) if type(table) is DispatchTable else table
 
     def __get__(self, pickler: Any, owner: Any = None) -> Any:
         if pickler is None:
-            return self.table.refresh()
+            return self._default({})
         try:
             table = _instance_table.__get__(pickler)
             return table.table if type(table) is Resolved else table
         except AttributeError:  # in __init__: the C pickler asks which table to use
-            return self.table.refresh().under(current_policy().actions)
+            return self._default(current_policy().actions)
 
     def __set__(self, pickler: Any, table: Any) -> None:
         _instance_table.__set__(pickler, table)
 
     def __delete__(self, pickler: Any) -> None:
-        _instance_table.__delete__(pickler)
+        _instance_table.__set__(pickler, self._default(current_policy().actions))
+
+
+_live_table = DispatchTable()
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -81,8 +89,14 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         From `dump`: something in the object cannot travel. It says where, why, and what to do.
     """
 
-    dispatch_table: Any = _ClassTable()
+    dispatch_table: Any = _ClassTable(_live_table)
     _resolved: Resolved | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        table = vars(cls).get("dispatch_table")
+        if table is not None and not hasattr(table, "__get__"):
+            cls.dispatch_table = _ClassTable(table)
 
     def __init__(
         self,
@@ -99,7 +113,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         )
         # The two attributes of `cloudpickle.Pickler`, whose __init__ does not take fix_imports.
         self.globals_ref: dict[int, dict[str, Any]] = {}
-        self.proto = int(protocol)
+        self.proto = int(protocol) if protocol >= 0 else pickle.HIGHEST_PROTOCOL
         table = _instance_table.__get__(self)
         if type(table) is DispatchTable and protocol in (5, -1):
             self._resolved = Resolved(table)
@@ -119,7 +133,6 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             if error is exc:
                 raise
             raise error from exc
-
 
     def reducer_override(self, obj: Any) -> Any:
         """Reduce functions and classes that cannot be imported elsewhere: by value."""
@@ -141,6 +154,18 @@ class Unpickler(pickle.Unpickler):
 
     Loading opens nothing: a handle opens at its first use.
     """
+
+
+_picklers = Picklers()
+
+
+def _only_appends(callback: Any) -> bool:
+    """Tell whether a buffer callback only appends to a list, so that it may be called later."""
+    return (
+        type(callback) is BuiltinMethodType
+        and type(callback.__self__) is list
+        and callback.__name__ == "append"
+    )
 
 
 def dump(
@@ -169,6 +194,22 @@ def dumps(
     RefusedError
         Something in ``obj`` cannot travel.
     """
+    if protocol is None or protocol in (5, -1):
+        if is_builtin(obj):
+            return pickle.dumps(obj, 5)
+        if buffer_callback is None or _only_appends(buffer_callback):
+            try:
+                data, buffers, _ = _picklers.dump(
+                    obj,
+                    _live_table.under(current_policy().actions),
+                    out_of_band=buffer_callback is not None,
+                )
+            except Exception:  # below it is raised in other words
+                pass
+            else:
+                for buffer in buffers:
+                    buffer_callback(buffer)  # type: ignore[misc]
+                return data
     file = io.BytesIO()
     Pickler(file, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback).dump(obj)
     return file.getvalue()

@@ -15,7 +15,7 @@ from daskpickle.errors import DaskpickleWarning
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["GROUP", "load_plugins"]
+__all__ = ["GROUP", "find_plugins", "load_plugins", "report"]
 
 GROUP = "daskpickle.reducers"
 
@@ -27,8 +27,11 @@ def find_plugins() -> dict[str, list[EntryPoint]]:
     from importlib.metadata import entry_points
 
     found: dict[str, list[EntryPoint]] = {}
-    for entry in entry_points(group=GROUP):
-        found.setdefault(entry.name, []).append(entry)
+    try:
+        for entry in entry_points(group=GROUP):
+            found.setdefault(entry.name, []).append(entry)
+    except Exception as exc:  # the metadata of any one package can be broken
+        report("The plug-ins of daskpickle", exc)
     return found
 
 
@@ -39,9 +42,14 @@ def load_plugins(owner: str) -> None:
             entry.load()
         except Exception as exc:
             where = f" of {entry.dist.name}" if entry.dist is not None else ""
-            warnings.warn(
-                f"The daskpickle plug-in {entry.name!r} ({entry.value}{where}) could not be "
-                f"loaded: {type(exc).__name__}: {exc}. Its types travel as if it were not installed.",
-                DaskpickleWarning,
-                stacklevel=2,
-            )
+            report(f"The daskpickle plug-in {entry.name!r} ({entry.value}{where})", exc)
+
+
+def report(what: str, exc: Exception) -> None:
+    """Warn that ``what`` could not be loaded, by its name; that must not stop anything."""
+    warnings.warn(
+        f"{what} could not be loaded: {type(exc).__name__}: {exc}. Its types travel as if it were "
+        "not installed.",
+        DaskpickleWarning,
+        stacklevel=3,
+    )

@@ -6,7 +6,7 @@ The order, for the class of an object:
 2. the room (a module of `daskpickle.reducers`, or a plug-in) that its owner, the first part of
    ``cls.__module__``, belongs to: it is imported now, and may register the class;
 3. a registration with ``subclasses=True`` of one of its bases (MRO, then ABCs), as long as no class
-   in between says itself how it is pickled;
+   in between says itself how it is pickled, by a method, in `copyreg` or in ``dask_serialize``;
 4. `copyreg` and Dask's ``dask_serialize``, whenever they were registered;
 5. the object's own ``__reduce_ex__``.
 
@@ -16,19 +16,23 @@ A registration with ``veto=True`` goes before all others, its subclasses include
 from __future__ import annotations
 
 import copyreg
+import os
 import pickle
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from types import FunctionType
 from typing import Any, TypeVar, overload
 
 import cloudpickle
 
+from daskpickle import identity
 from daskpickle.compiled import SHORTCUTS, reducer_of
 from daskpickle.errors import RefusedError, RegistrationError, describe_type
 from daskpickle.functions import BETTER
-from daskpickle.handles import SCOPES, IdentityMap, Recipe
+from daskpickle.handles import SCOPES, IdentityMap, Recipe, add_state, extra_state
 from daskpickle.pool import arrived, fired
 
 __all__ = ["DispatchTable", "Registration", "register", "registrations", "unregister"]
@@ -48,6 +52,13 @@ _OWN_PICKLING = (
     "__getnewargs_ex__",
 )
 
+#: Classes about whose own objects the C pickler asks no reducer: ``save`` in ``_pickle.c``.
+_NEVER_ASKED = {type(None), bool, int, float, bytes, bytearray, str, dict, set, frozenset}
+_NEVER_ASKED |= {list, tuple, type, FunctionType}
+
+# Who registered it. What one registers, those before it in this order do not override.
+ROOM, PLUGIN, USER = range(3)
+
 
 @dataclass(frozen=True)
 class Registration:
@@ -65,16 +76,15 @@ class Registration:
     hint: str = ""
     subclasses: bool = False
     veto: bool = False
+    rank: int = USER
     cls_name: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cls_name", describe_type(self.cls))
 
 
-class Loading(threading.local):
-    """How many rooms this thread is importing; they never override what a user registered."""
-
-    depth = 0
+class _Local(threading.local):
+    rank = USER  # whose registrations this thread makes
 
 
 class Registry:
@@ -82,10 +92,9 @@ class Registry:
 
     def __init__(self) -> None:
         self.actions: dict[type, dict[str, Registration]] = {}
-        self.by_name: dict[str, type] = {}
         self.version = 0
         self.lock = threading.RLock()
-        self.loading = Loading()
+        self._local = _Local()
         self.discover: Callable[[type], None] = lambda cls: None
         self.discover_all: Callable[[], None] = lambda: None
 
@@ -93,7 +102,7 @@ class Registry:
         with self.lock:
             actions = dict(self.actions.get(new.cls, {}))
             old = actions.get(new.action)
-            if old is not None and self.loading.depth:
+            if old is not None and old.rank > new.rank:
                 return
             if old is not None and not override:
                 raise RegistrationError(
@@ -101,16 +110,28 @@ class Registry:
                     f"{describe(old.reducer)}. Pass replace=True to put "
                     f"{describe(new.reducer)} in its place."
                 )
-            if old is None and self.loading.depth and actions:
-                new = replace(new, default=False)  # what the user registered stays the default
-            elif not actions or (old is not None and old.default):
-                new = replace(new, default=True)
-            if new.default:
+            default = next((r for r in actions.values() if r.default), old)
+            wins = default is old or (new.default and new.rank >= default.rank)  # type: ignore[union-attr]
+            new = replace(new, default=wins)
+            if wins:
                 actions = {name: replace(r, default=False) for name, r in actions.items()}
             actions[new.action] = new
             self.actions[new.cls] = actions
-            self.by_name[new.cls_name] = new.cls
             self.version += 1
+
+    @property
+    def rank(self) -> int:
+        """Whose registrations this thread makes."""
+        return self._local.rank
+
+    @contextmanager
+    def registering(self, rank: int) -> Iterator[None]:
+        """Make the registrations of this thread those of a room, or of a plug-in."""
+        outer, self._local.rank = self._local.rank, rank
+        try:
+            yield
+        finally:
+            self._local.rank = outer
 
     def changed(self) -> None:
         """Let every table look up again what it has found."""
@@ -126,7 +147,7 @@ class Registry:
         with self.lock:
             actions = dict(self.actions.get(cls, {}))
             if not actions or (action is not None and action not in actions):
-                known = ", ".join(sorted(self.by_name)) or "nothing"
+                known = ", ".join(sorted(map(describe_type, self.actions))) or "nothing"
                 what = describe_type(cls) + ("" if action is None else f", action {action!r},")
                 raise RegistrationError(f"{what} is not registered. Registered are: {known}.")
             for name in list(actions) if action is None else [action]:
@@ -138,21 +159,19 @@ class Registry:
                 self.actions[cls] = actions
             else:
                 del self.actions[cls]
-                self.by_name.pop(describe_type(cls), None)
             self.version += 1
 
     def choose(self, cls: type, choices: Mapping[str, str]) -> Registration | None:
         """Return the registration of ``cls`` for the action that a policy chooses."""
-        actions = self.actions.get(cls)
-        if not actions:
-            return None
-        chosen = choices.get(describe_type(cls))
+        actions = self.actions.get(cls, {})
+        chosen = choices.get(describe_type(cls)) if choices else None
+        default = next((r for r in actions.values() if r.default), None)
         if chosen is None:
-            return next(r for r in actions.values() if r.default)
+            return default
         if chosen in actions:
             return actions[chosen]
-        default = next(r for r in actions.values() if r.default)
         if chosen == "refuse":
+            default = default or Registration(cls, _nothing, "refuse", True, "", "")
             return replace(default, reducer=_refuser(default), action="refuse", scope="")
         raise ValueError(
             f"The policy chooses {chosen!r} for {describe_type(cls)}, "
@@ -174,6 +193,9 @@ def describe(function: object) -> str:
 
 
 registry = Registry()
+identity.watch_types(registry.changed)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=registry.lock._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 def _registered(registration: Registration, *, subclasses: bool = False) -> Reducer:
@@ -186,6 +208,10 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
     )  # fmt: skip
 
     def reduce(obj: Any) -> Any:
+        if subclasses and not registration.veto:
+            own = _cloudpickle_table.get(type(obj)) or copyreg.dispatch_table.get(type(obj))
+            if own is not None:
+                return own(obj)
         fired()
         reduced = arrived(obj)
         if reduced is not None:
@@ -198,7 +224,7 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
         if subclasses:
             reduced = _as_subclass(obj, cls, reduced, hint)
         if type(reduced) is Recipe:
-            return reduced.bind(obj, type(obj) if subclasses else cls, scope).reduce()
+            return reduced.bind(obj, type(obj), scope).reduce()
         return reduced
 
     return reduce
@@ -206,39 +232,75 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
 
 def _as_subclass(obj: Any, base: type, reduced: Any, hint: str) -> Any:
     """Make what a base's reducer returned rebuild ``type(obj)``, with its state; or refuse."""
+    if isinstance(reduced, str):
+        return reduced  # the name of a global: it arrives as itself
     recipe = reduced if type(reduced) is Recipe else None
     make, args = (recipe.open, recipe.args) if recipe is not None else reduced[:2]
-    if any(arg is type(obj) for arg in args):
+    cls = type(obj)
+    if cls in (make, getattr(make, "__self__", None)) or any(arg is cls for arg in args):
         return reduced  # the reducer knows about subclasses
     if make is not base:
         why = f"It is a subclass of {describe_type(base)}, whose reducer does not make subclasses."
         raise RefusedError(obj, why, hint or "Register a reducer for it.")
+    state = extra_state(obj, None)
     if recipe is None:
-        return rebuild_subclass, (type(obj), base, args, {}, vars(obj))
-    recipe.args, recipe.kwargs = (type(obj), base, args, recipe.kwargs, vars(obj)), {}
-    recipe.open = rebuild_subclass
+        return (rebuild_subclass, (cls, base, args, {}, state), *reduced[2:])
+    recipe.open, recipe.args, recipe.kwargs = (
+        rebuild_subclass, (cls, base, args, recipe.kwargs, state), {},
+    )  # fmt: skip
     return recipe
 
 
 def rebuild_subclass(
-    cls: type, base: type, args: tuple[Any, ...], kwargs: dict[str, Any], state: dict[str, Any]
+    cls: type, base: Any, args: tuple[Any, ...], kwargs: dict[str, Any], state: dict[str, Any]
 ) -> Any:
     """Make an instance of ``cls`` as its base is made, then give it what the base did not set."""
-    obj: Any = cls.__new__(cls)  # type: ignore[call-overload]
-    base.__init__(obj, *args, **kwargs)  # type: ignore[misc]
-    for name, value in state.items():
-        obj.__dict__.setdefault(name, value)
+    if base.__new__ is object.__new__:
+        obj = object.__new__(cls)
+    else:
+        obj = base.__new__(cls, *args, **kwargs)
+    base.__init__(obj, *args, **kwargs)
+    made = extra_state(obj, None)
+    add_state(obj, {name: value for name, value in state.items() if name not in made})
     return obj
 
 
+def _repeat(obj: Any) -> Any:
+    """Reduce an object of a type that is not registered here, but of which some have arrived."""
+    reduced = arrived(obj)
+    if reduced is not None:
+        fired()
+        return reduced
+    cls = type(obj)
+    own = _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls) or _dask_reducer(cls)
+    return obj.__reduce_ex__(4) if own is None else own(obj)  # 4: without out-of-band buffers
+
+
+def _bases(cls: type) -> Iterator[type]:
+    """Yield a class and its bases: the MRO, then registered ABCs that say so."""
+    yield from cls.__mro__
+    for base, actions in list(registry.actions.items()):
+        if base in cls.__mro__ or not any(r.subclasses or r.veto for r in actions.values()):
+            continue
+        try:
+            matches = issubclass(cls, base)
+        except Exception:  # an ABC's __subclasshook__ is anyone's code
+            matches = False
+        if matches:
+            yield base
+
+
 def _says_itself(cls: type, base: type) -> bool:
-    """Tell whether a class between ``cls`` and ``base`` says itself how it is pickled."""
-    for between in (
-        cls.__mro__[: cls.__mro__.index(base)] if base in cls.__mro__ else cls.__mro__[:-1]
-    ):
-        if any(name in between.__dict__ for name in _OWN_PICKLING):
-            return True
-    return False
+    """Tell whether a class between ``cls`` and ``base`` says itself how it is pickled.
+
+    `copyreg` and cloudpickle know a class and not its subclasses: they are asked for each object.
+    """
+    end = cls.__mro__.index(base) if base in cls.__mro__ else len(cls.__mro__) - 1
+    between = cls.__mro__[:end]
+    if any(name in vars(other) for other in between for name in _OWN_PICKLING):
+        return True
+    dask = _dask_protocol()
+    return dask is not None and _dask_lookup(dask.dask_serialize, cls)[0] in between
 
 
 def _nothing(obj: Any) -> Any:
@@ -269,7 +331,7 @@ class DispatchTable(dict[type, Reducer]):
 
     def refresh(self) -> DispatchTable:
         """Forget what is no longer true; called once per pickler."""
-        seen = (registry.version, *_dask_version())
+        seen = (registry.version, len(copyreg.dispatch_table), *_dask_version())
         if seen != self._seen:
             self._found, self._dask = IdentityMap(), IdentityMap()
             super().clear()
@@ -312,31 +374,18 @@ class DispatchTable(dict[type, Reducer]):
     def find(self, cls: type) -> Reducer | None:
         """Return the reducer that a registration gives to ``cls``: steps 1 to 3."""
         registry.discover_mro(cls)
-        for base in cls.__mro__:  # a veto goes before everything
-            found = registry.choose(base, self._choices)
+        bases = [(base, registry.choose(base, self._choices)) for base in _bases(cls)]
+        for base, found in bases:  # a veto goes before everything
             if found is not None and found.veto:
+                return _registered(found, subclasses=base is not cls)
+        for base, found in bases:
+            if found is not None and base is cls:
                 return _registered(found)
-        found = registry.choose(cls, self._choices)
-        if found is not None:
-            return _registered(found)
-        found = self._find_base(cls)
-        return None if found is None else _registered(found, subclasses=True)
-
-    def _find_base(self, cls: type) -> Registration | None:
-        for base in cls.__mro__[1:]:
-            found = registry.choose(base, self._choices)
-            if found is not None and found.subclasses:
-                return None if _says_itself(cls, base) else found
-        for base in [base for base, actions in registry.actions.items() if base not in cls.__mro__]:
-            if not any(r.subclasses for r in registry.actions.get(base, {}).values()):
-                continue
-            try:
-                matches = issubclass(cls, base)
-            except Exception:  # an ABC's __subclasshook__ is anyone's code
-                matches = False
-            if matches and not _says_itself(cls, base):
-                return registry.choose(base, self._choices)
-        return None
+            if found is not None and found.subclasses and not _says_itself(cls, base):
+                return _registered(found, subclasses=True)
+            if found is not None and found.subclasses and base in cls.__mro__:
+                break
+        return _repeat if cls in identity.arrived_types else None
 
     def __setitem__(self, cls: type, reducer: Reducer) -> None:
         self._own[cls] = reducer
@@ -347,6 +396,26 @@ class DispatchTable(dict[type, Reducer]):
         del self._own[cls]
         super().pop(cls, None)
         registry.changed()
+
+    update = MutableMapping.update  # of a dict, these would not go through __setitem__
+    setdefault = MutableMapping.setdefault
+
+    def __ior__(self, other: Any) -> DispatchTable:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def pop(self, cls: type, *default: Any) -> Any:
+        """Take back what was registered in this table."""
+        if cls not in self._own and default:
+            return default[0]
+        reducer = self._own[cls]
+        del self[cls]
+        return reducer
+
+    def clear(self) -> None:
+        """Take back all that was registered in this table."""
+        for cls in list(self._own):
+            del self[cls]
 
     def __contains__(self, cls: object) -> bool:
         return isinstance(cls, type) and self.get(cls) is not None
@@ -430,11 +499,33 @@ class Resolved(dict[type, Reducer]):
         return reducer
 
 
+def _dask_protocol() -> Any:
+    """Return the module of distributed that holds both registries, if it has been imported."""
+    protocol = sys.modules.get("distributed.protocol.pickle")
+    return protocol if getattr(protocol, "dask_serialize", None) is not None else None
+
+
 def _dask_version() -> tuple[int, ...]:
     """Return numbers that change when something is registered with ``dask_serialize``."""
-    protocol = sys.modules.get("distributed.protocol.pickle")
-    serialize = getattr(protocol, "dask_serialize", None)
-    return (len(serialize._lookup), len(serialize._lazy)) if serialize is not None else ()
+    protocol = _dask_protocol()
+    if protocol is None:
+        return ()
+    return len(protocol.dask_serialize._lookup), len(protocol.dask_serialize._lazy)
+
+
+def _dask_lookup(dispatch: Any, cls: type) -> tuple[type | None, Any]:
+    """Return what `dask.utils.Dispatch` has for ``cls``, and for which of its bases it has it.
+
+    Its ``dispatch`` would keep ``cls`` alive for ever.
+    """
+    for base in cls.__mro__:
+        if str(base.__module__).partition(".")[0] in dispatch._lazy:
+            with suppress(TypeError):  # this class is still unknown
+                dispatch.dispatch(base)
+    for base in cls.__mro__:
+        if base in dispatch._lookup:
+            return base, dispatch._lookup[base]
+    return None, None
 
 
 def _dask_reducer(cls: type) -> Reducer | None:
@@ -444,28 +535,29 @@ def _dask_reducer(cls: type) -> Reducer | None:
     last resort, cloudpickle, does not know these registrations, so that Dask drops them beside a
     lambda.
     """
-    protocol = sys.modules.get("distributed.protocol.pickle")
-    if getattr(protocol, "dask_serialize", None) is None or cls.__module__ in ("builtins", "numpy"):
+    dask = _dask_protocol()
+    if dask is None or cls.__module__ in ("builtins", "numpy"):
         return None
-    try:
-        dumps = protocol.dask_serialize.dispatch(cls)  # type: ignore[union-attr]
-        loads = protocol.dask_deserialize.dispatch(cls)  # type: ignore[union-attr]
-    except TypeError:
-        return None
-    says_itself = _says_itself(cls, object)
+    both = (dask.dask_serialize, dask.dask_deserialize)
+    known = all(_dask_lookup(dispatch, cls)[0] is not None for dispatch in both)
+    return _reduce_with_dask if known else None
 
-    def reduce(obj: Any) -> Any:
-        if says_itself:  # as in Dask, what pickles by itself does so
-            try:
-                return obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
-            except Exception:  # h5py, netCDF4, Cython: each says no in its own way
-                return loads, dumps(obj)
-        try:
-            return loads, dumps(obj)
-        except NotImplementedError:  # how a family declines
+
+def _reduce_with_dask(obj: Any) -> Any:
+    dask, cls, failure = _dask_protocol(), type(obj), None
+    if any(name in vars(base) for base in cls.__mro__[:-1] for name in _OWN_PICKLING):
+        try:  # as in Dask, what pickles by itself does so
             return obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
-
-    return reduce
+        except Exception as exc:  # h5py, netCDF4, Cython: each says no in its own way
+            failure = exc
+    dumps = _dask_lookup(dask.dask_serialize, cls)[1]
+    loads = _dask_lookup(dask.dask_deserialize, cls)[1]
+    try:
+        return loads, dumps(obj)
+    except NotImplementedError:  # how a family declines
+        if failure is not None:
+            raise failure from None
+        return obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
 
 
 @overload
@@ -561,6 +653,16 @@ def register(
         raise RegistrationError("A handle needs both: recipe= says what travels, open= opens it.")
     if recipe is not None and reducer is not None:
         raise RegistrationError("A class has either a reducer or a recipe, not both.")
+    if recipe is None and (close is not None or reset is not None):
+        raise RegistrationError("close= and reset= need recipe= and open=; a Recipe has its own.")
+    for name, function in (("recipe", recipe), ("open", open), ("close", close), ("reset", reset)):
+        if function is not None and not callable(function):
+            raise TypeError(f"Expected a function for {name}=, got {function!r}.")
+    if cls in _NEVER_ASKED and not subclasses:
+        raise RegistrationError(
+            f"The pickler asks no reducer about objects of the class {describe_type(cls)} itself, "
+            "only about those of its subclasses: pass subclasses=True for them."
+        )
 
     def add(reducer: R) -> R:
         if not callable(reducer):
@@ -568,11 +670,13 @@ def register(
         module = str(getattr(reducer, "__module__", ""))
         room = module.rpartition(".")[2] if module.startswith("daskpickle.") else module
         name = action or ("reopen" if scope else "rebuild")
-        if not registry.loading.depth and not module.startswith("daskpickle.reducers."):
+        rank = ROOM if module.startswith("daskpickle.") else registry.rank
+        if rank == USER:
             registry.discover_mro(cls)
         new = Registration(
-            cls, reducer, name, default, scope, room, travels, lost, refused, hint, subclasses, veto
-        )
+            cls, reducer, name, default, scope, room, travels, lost, refused, hint, subclasses,
+            veto, rank,
+        )  # fmt: skip
         registry.add(new, override=replace)
         return reducer
 
@@ -606,6 +710,8 @@ def unregister(cls: type, action: str | None = None) -> None:
     RegistrationError
         If there is none; the message lists what there is.
     """
+    if isinstance(cls, type):
+        registry.discover_mro(cls)
     registry.remove(cls, action)
 
 

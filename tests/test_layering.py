@@ -21,7 +21,7 @@ ARROWS: dict[str, set[str]] = {
     "pool": {"errors", "identity"},
     "handles": {"errors", "identity", "pool"},
     "plugins": {"errors"},
-    "table": {"errors", "handles", "pool"},
+    "table": {"errors", "handles", "identity", "pool"},
     "reducers": {"plugins", "table"},  # the index: it imports no room
     "policy": {"errors", "table"},
     "pickler": {"errors", "handles", "policy", "reducers", "table"},

@@ -11,7 +11,7 @@ from typing import Any
 from distributed.client import Client
 from distributed.worker import thread_state
 
-from daskpickle.cluster.delivery import asking
+from daskpickle.cluster.delivery import asking, error_of
 from daskpickle.cluster.hooks import Hook, Rebinding
 from daskpickle.errors import RefusedError
 from daskpickle.handles import Handle, as_handle, real
@@ -40,13 +40,17 @@ class TaskRuns(Rebinding):
 
     A handle that another task returned, or that was scattered, alone or in a small container, is
     opened in the task's thread, as what is sealed is. Deeper ones stay lazy. What the task returns
-    is looked at while its thread is there: sqlite answers no other one.
+    is looked at while its thread is there: sqlite answers no other one. A task that depends on what
+    could not be delivered fails, with the reason.
     """
 
     module, name = "distributed.worker", "_run_task_simple"
 
     def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def run(task: Any, data: dict[Any, Any], time_delay: float) -> Any:
+            error = next(filter(None, map(error_of, data.values())), None)
+            if error is not None:
+                return original(functools.partial(_raise, error), {}, time_delay)
             if not any(map(_holds_handle, data.values())):
                 message = original(task, data, time_delay)
                 if "result" in message:
@@ -69,7 +73,7 @@ class TaskRuns(Rebinding):
         return run
 
 
-def _raise(exc: Exception, data: Any) -> Any:
+def _raise(exc: BaseException, data: Any) -> Any:
     raise exc
 
 

@@ -20,7 +20,7 @@ from daskpickle import identity
 from daskpickle.cluster.hooks import Hook
 from daskpickle.errors import RefusedError
 from daskpickle.identity import intern, token_of
-from daskpickle.table import register, unregister
+from daskpickle.table import register, registry, unregister
 
 __all__ = ["ClusterActions", "ClusterEvent", "ClusterLock", "ClusterSemaphore"]
 
@@ -176,6 +176,7 @@ class ClusterActions(Hook):
 
     def install(self) -> None:
         for cls, reducer in self.reducers:
+            registry.discover_mro(cls)  # what the room registers first is the default
             register(
                 cls, reducer, action=ACTION, scope="process", hint=HINT, travels="a token",
                 lost="who holds it", refused="always" if reducer is refuse else "",

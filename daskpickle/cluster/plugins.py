@@ -87,6 +87,35 @@ def make_plugins(config: dict[str, Any]) -> tuple[Any, Any, Any]:
         if off:
             uninstall()
 
+    def soften(worker: Any, said: str) -> None:
+        """Let tasks fail with the sentence that need a result which this worker cannot load.
+
+        Dask would wait for it for ever (distributed issue 6705).
+        """
+        original = worker.gather_dep
+
+        class Undelivered:
+            def __getattr__(self, name: str) -> Any:
+                raise RuntimeError(said)
+
+            __call__ = __iter__ = __len__ = __getitem__ = __enter__ = __bool__ = __getattr__
+
+        async def gather_dep(address: str, to_gather: Any, total_nbytes: int, **kwargs: Any) -> Any:
+            event = await original(address, to_gather, total_nbytes, **kwargs)
+            if type(event).__name__ != "GatherDepFailureEvent":
+                return event
+            from distributed.worker_state_machine import GatherDepSuccessEvent
+
+            data = {}
+            for key in to_gather:  # the others of the message can be loaded
+                one = await original(address, {key}, total_nbytes, **kwargs)
+                data.update(getattr(one, "data", {key: Undelivered()}))
+            return GatherDepSuccessEvent(
+                worker=address, total_nbytes=total_nbytes, data=data, **kwargs
+            )
+
+        worker.gather_dep = gather_dep
+
     class DaskpickleScheduler(SchedulerPlugin):
         name = NAMES[0]
         idempotent = True
@@ -106,6 +135,7 @@ def make_plugins(config: dict[str, Any]) -> tuple[Any, Any, Any]:
                 import logging
 
                 logging.getLogger("distributed.worker").warning(said)
+                soften(worker, said)
                 worker.log_event("daskpickle", {"action": "missing", "sentence": said})
 
         def teardown(self, worker: Any) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import importlib
 
-from daskpickle.plugins import find_plugins, load_plugins
-from daskpickle.table import registry
+from daskpickle.plugins import find_plugins, load_plugins, report
+from daskpickle.table import PLUGIN, ROOM, registry
 
 __all__ = ["ROOMS"]
 
@@ -48,14 +48,21 @@ def discover(cls: type) -> None:
 def _load(owner: str) -> None:
     # No lock of ours is held while a module is imported: another thread may be importing it, for
     # instance because it unpickles, and register. Import locks make the second one wait.
-    registry.loading.depth += 1
     try:
-        for room in ROOMS.get(owner, ()):
-            importlib.import_module(f"{__name__}.{room}")
-        load_plugins(owner)
+        with registry.registering(ROOM):
+            for room in ROOMS.get(owner, ()):
+                _import_room(room)
+        with registry.registering(PLUGIN):
+            load_plugins(owner)
     finally:
-        registry.loading.depth -= 1
         _known.add(owner)  # now, and not before: others must not look into a room half done
+
+
+def _import_room(room: str) -> None:
+    try:
+        importlib.import_module(f"{__name__}.{room}")
+    except Exception as exc:  # its library is too old, too new, or broken
+        report(f"The reducers of the room {room!r}", exc)
 
 
 def discover_all() -> None:
@@ -63,7 +70,7 @@ def discover_all() -> None:
     for owner in (*ROOMS, *find_plugins()):
         try:
             importlib.import_module(owner)
-        except ImportError:
+        except Exception:  # it is not installed, or it does not work here
             continue
         _load(owner)
 

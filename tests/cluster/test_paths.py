@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
@@ -40,6 +40,9 @@ START: dict[str, Callable[[Path], AbstractContextManager[Client]]] = {
     "tls": lambda folder: local_cluster(protocol="tls://", security=True),
     "apart": apart,
 }
+
+
+CORE = [case for case in CASES if case.core]
 
 
 class Stand:
@@ -87,23 +90,26 @@ def stand(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     stand.close()
 
 
-def has(kind: str, needs: frozenset[str]) -> bool:
-    """Whether a kind of cluster has what a path needs."""
-    return not needs or kind != "inproc"
+def nested(cases: Iterable[Case]) -> list[object]:
+    """Each of the cases with each of its nestings."""
+    return [
+        pytest.param(case, nesting, id=f"{case.id}-{nesting}")
+        for case in cases
+        for nesting in case.nestings
+    ]
 
 
-def params(kind: str) -> Iterator[object]:
-    for case in CASES:
-        if has(kind, case.needs) and (case.core or kind == "tcp"):
-            for nesting in case.nestings:
-                yield pytest.param(kind, case, nesting, id=f"{kind}-{case.id}-{nesting}")
-
-
-@pytest.mark.parametrize(
-    ("stand", "case", "nesting"), [p for kind in START for p in params(kind)], indirect=["stand"]
-)
+@pytest.mark.parametrize(("case", "nesting"), nested(CASES))
+@pytest.mark.parametrize("stand", ["tcp"], indirect=True)
 def test_path(stand: Stand, case: Case, nesting: str) -> None:
     """A lock arrives as a lock, can be acquired and released, and no worker dies of it."""
+    assert stand.run(case, nesting) == WORKS
+
+
+@pytest.mark.parametrize(("case", "nesting"), nested(CORE))
+@pytest.mark.parametrize("stand", ["inproc", "ws", "tls", "apart"], indirect=True)
+def test_core_path(stand: Stand, case: Case, nesting: str) -> None:
+    """So it does over every transport, and when the scheduler is not in the client's process."""
     assert stand.run(case, nesting) == WORKS
 
 
@@ -134,7 +140,7 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.mark.timeout(130)
 @pytest.mark.parametrize("outcomes", WAYS, indirect=True)
-@pytest.mark.parametrize("case", [c for c in CASES if c.core], ids=lambda case: case.id)
+@pytest.mark.parametrize("case", CORE, ids=lambda case: case.id)
 def test_switched_on_by_environment(outcomes: dict[str, str], case: Case) -> None:
     """With no call of ``install`` at all, locks arrive in every nesting."""
     found = {nesting: outcomes.get(f"{case.id}-{nesting}", "it was not run") for nesting in case.nestings}

@@ -1,0 +1,294 @@
+"""Quick dumps: one pass with a pickler that is used again, and as little Python in it as possible.
+
+The C pickler asks Python about every object as soon as there is a ``reducer_override``, which only
+functions and classes need: for objects such as datetimes that is a third of the whole time. So a
+*plain* pass does without, and stops at the first thing that must travel by value: a local function
+or class, which the C pickler refuses by itself (``save_global`` in CPython's ``_pickle.c``), or one
+of ``__main__``, whose name is then in the stream. A *full* pass has one, for what is known to need
+it, and where it costs nothing. Both give the same bytes.
+
+Whatever fails here is done again by `daskpickle.pickler.Pickler`, which knows how to say why.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import pickle
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import Any
+
+from cloudpickle import cloudpickle
+
+from daskpickle.errors import RefusedError
+from daskpickle.functions import USABLE, reduce_function
+from daskpickle.pool import count_fired
+from daskpickle.table import DispatchTable, Reducer, Resolved
+
+__all__ = ["PROBES", "Picklers", "is_builtin"]
+
+#: Of classes of objects that hold one function above all: how to get it.
+PROBES: dict[type, Callable[[Any], Any]] = {functools.partial: operator.attrgetter("func")}
+
+_ATOMS = frozenset((str, bytes, int, float, bool, type(None)))
+_FEW = 32
+
+_set_table: Any = pickle.Pickler.dispatch_table.__set__  # type: ignore[attr-defined]
+_by_value_modules = cloudpickle._PICKLE_BY_VALUE_MODULES
+
+
+def is_builtin(obj: Any) -> bool:
+    """Tell whether ``obj`` is for certain nothing but a few strings, numbers and the like.
+
+    Nobody can say how these are pickled; `pickle.dumps` gives the same bytes as any pickler.
+    """
+    cls = type(obj)
+    if cls in _ATOMS:
+        return True
+    if cls is dict:
+        return (
+            len(obj) <= _FEW
+            and _ATOMS.issuperset(map(type, obj.values()))
+            and _ATOMS.issuperset(map(type, obj))
+        )
+    return (cls is list or cls is tuple) and len(obj) <= _FEW and _ATOMS.issuperset(map(type, obj))
+
+
+class _ByValue(Exception):  # noqa: N818 - it says where to go on, and reaches nobody
+    """A plain pass has met something that travels by value."""
+
+
+class _Sink(list[bytes]):
+    """Takes what a plain pass writes: frames of some 64 KiB, and larger payloads by themselves."""
+
+    def write(self, chunk: Any) -> None:
+        # A payload of its own is not looked at: of what is in frames, nothing is longer.
+        if type(chunk) is bytes and len(chunk) < 0x30000 and b"__main__" in chunk:
+            raise _ByValue
+        self.append(chunk)
+
+
+class _Plain(pickle.Pickler):
+    """Knows nothing of functions and classes."""
+
+
+class _Full(pickle.Pickler):
+    """Functions and classes by value too; classes of metaclasses are in its table."""
+
+    globals_ref: dict[int, dict[str, Any]]
+    by_value = False
+
+    def reducer_override(self, obj: Any) -> Any:
+        cls = type(obj)
+        if cls is FunctionType:
+            reduced = reduce_function(obj, self.globals_ref)
+            if reduced is not NotImplemented:
+                self.by_value = True
+            return reduced
+        if cls is type:
+            return self.reduce_class(obj)
+        return NotImplemented
+
+    def reduce_class(self, cls: type) -> Any:
+        """Reduce a class by value, if it cannot be imported elsewhere."""
+        reduced = cloudpickle._class_reduce(cls)
+        if reduced is not NotImplemented and len(reduced) > 2:
+            self.by_value = True
+        return reduced
+
+
+class _FullResolved(Resolved):
+    """The table of a `_Full`."""
+
+    pickler: _Full
+
+    def __missing__(self, cls: type) -> Reducer:
+        if not issubclass(cls, type):
+            return super().__missing__(cls)
+        reduce_class = self.pickler.reduce_class
+        try:
+            registered: Reducer = super().__missing__(cls)
+        except KeyError:
+            registered = operator.attrgetter("__qualname__")  # a global name
+
+        def reduce(obj: type) -> Any:
+            reduced = reduce_class(obj)
+            return registered(obj) if reduced is NotImplemented else reduced
+
+        self[cls] = reduce
+        self._passing.append(cls)
+        return reduce
+
+
+class _Slot:
+    """A pickler, what it writes to, and the table it asks."""
+
+    __slots__ = ("buffers", "chunks", "pickler", "resolved")
+
+    def __init__(
+        self, table: DispatchTable, first: Mapping[type, Reducer], *, full: bool, out_of_band: bool
+    ) -> None:
+        self.chunks = _Sink()
+        self.buffers: list[pickle.PickleBuffer] = []
+        sink: Any = _ListSink(self.chunks) if full else self.chunks
+        callback = self.buffers.append if out_of_band else None
+        self.pickler: Any = (_Full if full else _Plain)(sink, 5, buffer_callback=callback)
+        self.resolved = (_FullResolved if full else Resolved)(table, first)
+        if full:
+            self.pickler.globals_ref = {}
+            self.resolved.pickler = self.pickler  # type: ignore[attr-defined]
+        _set_table(self.pickler, self.resolved)
+
+
+class _ListSink:
+    """Takes what a full pass writes."""
+
+    __slots__ = ("write",)
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self.write = chunks.append
+
+
+class Picklers:
+    """Picklers for one purpose, used again and again; threads and nested dumps have one each.
+
+    Parameters
+    ----------
+    first
+        Reducers that go before the table's.
+    remembers
+        Whether `dump` tells what was pickled, if it holds our types.
+    """
+
+    def __init__(
+        self, first: Mapping[type, Reducer] | None = None, *, remembers: bool = False
+    ) -> None:
+        self._first = dict(first or {})
+        self._remembers = remembers
+        self._idle: tuple[list[_Slot], ...] = ([], [], [], [])
+        # The ids of classes that led to something by value last time. Only a guess: an id may be
+        # that of another class by now.
+        self._by_value: set[int] = set()
+
+    def dump(
+        self, obj: Any, table: DispatchTable, *, out_of_band: bool = False, prefix: bytes = b""
+    ) -> tuple[bytes, list[pickle.PickleBuffer], list[Any] | None]:
+        """Pickle ``obj`` with protocol 5.
+
+        Parameters
+        ----------
+        obj, table
+            The object, and the table whose reducers are used.
+        out_of_band
+            Whether buffers are returned by themselves (PEP 574).
+        prefix
+            What is put before the stream if it holds one of our types.
+
+        Returns
+        -------
+        data, buffers, seen
+            ``seen`` is None if there was none of our types; else what was pickled, as far as it is
+            remembered.
+
+        Raises
+        ------
+        Exception
+            Anything: `daskpickle.pickler.Pickler` gives the error that is meant for people.
+        """
+        if not USABLE:
+            raise NotImplementedError
+        found = _peek(obj, 3)
+        cls = type(found)
+        if (
+            found is not None
+            and id(cls) not in self._by_value
+            and not _by_value_modules
+            and not _is_by_value(found, cls)
+        ):
+            try:
+                return self._dump(obj, table, cls, False, out_of_band, prefix)
+            except (RefusedError, RecursionError, MemoryError):
+                raise
+            except Exception:  # among them _ByValue
+                pass
+        return self._dump(obj, table, cls, True, out_of_band, prefix)
+
+    def _dump(
+        self,
+        obj: Any,
+        table: DispatchTable,
+        cls: type,
+        full: bool,
+        out_of_band: bool,
+        prefix: bytes,
+    ) -> tuple[bytes, list[pickle.PickleBuffer], list[Any] | None]:
+        idle = self._idle[2 * full + out_of_band]
+        try:
+            slot = idle.pop()
+            if slot.resolved.table is not table:
+                raise IndexError  # another policy
+        except IndexError:
+            slot = _Slot(table, self._first, full=full, out_of_band=out_of_band)
+        pickler, chunks, buffers = slot.pickler, slot.chunks, slot.buffers
+        slot.resolved.begin()
+        before = count_fired()
+        pickler.dump(obj)  # if it fails, the slot is not used again
+        seen: list[Any] | None = None
+        if count_fired() != before:
+            seen = [entry[1] for entry in pickler.memo.copy().values()] if self._remembers else []
+            if prefix:
+                chunks.insert(0, prefix)
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        if out_of_band:
+            buffers = buffers.copy()
+            slot.buffers.clear()
+        if len(data) < 1500:
+            pickler.clear_memo()
+        else:  # `clear_memo` keeps a table that has grown, and empties all of it each time
+            pickler.memo = {}
+        if full:
+            pickler.globals_ref.clear()
+            if pickler.by_value:
+                pickler.by_value = False
+                self._by_value.add(id(cls))
+            else:
+                self._by_value.discard(id(cls))
+        slot.resolved.begin()
+        idle.append(slot)
+        return data, buffers, seen
+
+
+def _peek(obj: Any, depth: int) -> Any:
+    """Return one of the first objects in ``obj`` whose class is not builtin, or None.
+
+    A guess at what it holds, for the choice of a pass. A function at the end counts too.
+    """
+    cls = type(obj)
+    if cls in _ATOMS:
+        return None
+    if cls is list or cls is tuple:
+        if not obj or not depth:
+            return None
+        last = obj[-1]
+        if type(last) is FunctionType:
+            return last
+        found = _peek(obj[0], depth - 1)
+        return _peek(last, depth - 1) if found is None else found
+    if cls is dict:
+        return _peek(next(iter(obj.values())), depth - 1) if obj and depth else None
+    if cls is set or cls is frozenset:
+        return _peek(next(iter(obj)), depth - 1) if obj and depth else None
+    return obj
+
+
+def _is_by_value(obj: Any, cls: type) -> bool:
+    """Tell whether ``obj`` is, or holds first of all, a function that travels by value."""
+    probe = PROBES.get(cls)
+    if probe is not None:
+        obj = probe(obj)
+        cls = type(obj)
+    if cls is FunctionType:
+        return obj.__module__ == "__main__" or "<" in obj.__qualname__
+    return cls is type and obj.__module__ == "__main__"
