@@ -141,7 +141,7 @@ def sockets(stack: ExitStack) -> dict[str, Any]:
         "connected": connected,
         "unconnected": stack.enter_context(socket.socket()),
         "datagrams": stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)),
-        "context": ssl.create_default_context(),
+        "context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     }
 
 
