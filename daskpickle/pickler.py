@@ -156,6 +156,11 @@ class Unpickler(pickle.Unpickler):
     """
 
 
+def current_table() -> DispatchTable:
+    """Return the table for the policy of this context."""
+    return _live_table.under(current_policy().actions)
+
+
 _picklers = Picklers()
 
 
@@ -201,7 +206,7 @@ def dumps(
             try:
                 data, buffers, _ = _picklers.dump(
                     obj,
-                    _live_table.under(current_policy().actions),
+                    current_table(),
                     out_of_band=buffer_callback is not None,
                 )
             except Exception:  # below it is raised in other words

@@ -28,10 +28,12 @@ from daskpickle.cluster import sealed, wire
 from daskpickle.cluster.delivery import Undelivered, catching, error_frames, error_of, gathering, note
 from daskpickle.cluster.hooks import Hook, Rebinding, module_of
 from daskpickle.cluster.locks import ClusterActions
+from daskpickle.cluster.tasks import TaskState
 from daskpickle.errors import RefusedError, describe_type
 from daskpickle.handles import Handle
-from daskpickle.pickler import Pickler, dumps
+from daskpickle.pickler import Pickler, current_table, dumps
 from daskpickle.pool import count_fired
+from daskpickle.quick import Picklers, is_builtin
 
 __all__ = ["HOOKS"]
 
@@ -53,6 +55,8 @@ class Dumps(Rebinding):
             x: Any, *, buffer_callback: Any = None, protocol: int | None = pickle.HIGHEST_PROTOCOL
         ) -> bytes:
             protocol = protocol or pickle.HIGHEST_PROTOCOL
+            if is_builtin(x):
+                return pickle.dumps(x, protocol)
             if protocol < 5:
                 buffer_callback = None
             if isinstance(x, Expr):
@@ -62,22 +66,19 @@ class Dumps(Rebinding):
                     note(exc, submitted=True)
                     raise
             buffers: list[pickle.PickleBuffer] = []
-            callback = buffers.append if buffer_callback is not None else None
             if isinstance(x, GraphNode):
+                callback = buffers.append if buffer_callback is not None else None
                 try:
                     data = sealed.dump_graph(x, protocol, callback)
                 except Exception as exc:
                     logger.warning("The task %r cannot be sent.", x.key, exc_info=True)
                     return pickle.dumps(_raising(x.key, exc), protocol)
             else:
-                before = count_fired()
                 try:
-                    data = _dump_data(x, protocol, callback)
+                    data, buffers = _dump_data(x, protocol, buffer_callback is not None)
                 except RefusedError as exc:
                     note(exc, x)
                     raise
-                if count_fired() != before:
-                    data = wire.guard + data
             for buffer in buffers:
                 buffer_callback(buffer)
             return data
@@ -85,10 +86,25 @@ class Dumps(Rebinding):
         return dumps
 
 
-def _dump_data(x: Any, protocol: int, callback: Any) -> bytes:
+_picklers = Picklers()
+
+
+def _dump_data(x: Any, protocol: int, out_of_band: bool) -> tuple[bytes, list[Any]]:
+    """Return the pickle of a value, which says so if it needs daskpickle, and its buffers."""
+    if protocol == 5:
+        try:
+            data, buffers, _ = _picklers.dump(
+                x, current_table(), out_of_band=out_of_band, prefix=wire.guard
+            )
+            return data, buffers
+        except Exception:  # it is raised again here, in words for people
+            pass
+    before = count_fired()
     file = io.BytesIO()
-    Pickler(file, protocol, buffer_callback=callback).dump(x)
-    return file.getvalue()
+    buffers = []
+    Pickler(file, protocol, buffer_callback=buffers.append if out_of_band else None).dump(x)
+    guard = wire.guard if count_fired() != before else b""
+    return guard + file.getvalue(), buffers
 
 
 def _raising(key: Any, exc: Exception) -> Any:

@@ -17,7 +17,7 @@ import io
 import pickle
 import threading
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import cloudpickle
@@ -30,7 +30,7 @@ from distributed.utils import iscoroutinefunction
 
 from daskpickle.cluster import wire
 from daskpickle.handles import as_handle
-from daskpickle.pickler import Pickler
+from daskpickle.pickler import Pickler, current_table
 from daskpickle.pool import count_fired, fired, opening, running_task
 
 __all__ = ["Sealed", "SealedFunction", "SealedTask", "dump_graph", "run_sealed", "seal_tasks"]
@@ -233,25 +233,47 @@ class _GraphForm(Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) is SealedTask:
-            return rebuild_task, obj.__getstate__()
+            return _reduce_as_itself(obj)
         return super().reducer_override(obj)
 
 
-class _First(_GraphForm):
-    """The first pass over a graph: plain, but notes which objects tasks refer to directly."""
+def _reduce_as_itself(task: SealedTask) -> tuple[Any, ...]:
+    return rebuild_task, task.__getstate__()
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.shared: dict[int, Any] = {}
 
-    def reducer_override(self, obj: Any) -> Any:
+#: For the first pass over a graph, which is plain.
+_picklers = Picklers({SealedTask: _reduce_as_itself}, remembers=True)
+
+
+def _first_pass(
+    obj: Any, protocol: int | None, out_of_band: bool
+) -> tuple[bytes, list[Any], list[Any] | None]:
+    """Return the pickle of a graph, its buffers, and all that was in it if it holds ours."""
+    if protocol in (None, 5):
+        try:
+            return _picklers.dump(obj, current_table(), out_of_band=out_of_band)
+        except Exception:  # it is raised again here, in words for people
+            pass
+    before = count_fired()
+    buffers: list[pickle.PickleBuffer] = []
+    file = io.BytesIO()
+    callback = buffers.append if out_of_band else None
+    pickler = _GraphForm(file, protocol, buffer_callback=callback)
+    pickler.dump(obj)
+    if count_fired() == before:
+        return file.getvalue(), buffers, None
+    return file.getvalue(), buffers, [entry[1] for entry in pickler.memo.copy().values()]
+
+
+def _operands_in(seen: Iterable[Any]) -> dict[int, Any]:
+    """Return, by id, the objects that the tasks and expressions among these refer to directly."""
+    shared: dict[int, Any] = {}
+    for obj in seen:
         if isinstance(obj, GraphNode):
-            for value in _operands_of(obj):
-                self.shared[id(value)] = value
+            shared.update((id(value), value) for value in _operands_of(obj))
         elif isinstance(obj, Expr):
-            for value in obj.operands:
-                self.shared[id(value)] = value
-        return super().reducer_override(obj)
+            shared.update((id(value), value) for value in obj.operands)
+    return shared
 
 
 def _operands_of(node: GraphNode) -> Iterator[Any]:
@@ -484,16 +506,11 @@ def dump_graph(
     """Return the pickle of an expression or a task, with what holds our types sealed."""
     if type(obj) is SealedTask:
         return _dump(Pickler, obj, buffer_callback, protocol=protocol)
-    before = count_fired()
-    buffers: list[pickle.PickleBuffer] = []
-    callback = buffers.append if buffer_callback is not None else None
-    file = io.BytesIO()
-    first = _First(file, protocol, buffer_callback=callback)
-    first.dump(obj)
-    data = file.getvalue()
-    if count_fired() != before:
+    data, buffers, seen = _first_pass(obj, protocol, buffer_callback is not None)
+    if seen is not None:
         buffers.clear()
-        sealer = Sealer(first.shared)
+        callback = buffers.append if buffer_callback is not None else None
+        sealer = Sealer(_operands_in(seen))
         if isinstance(obj, GraphNode):
             data = _dump(Pickler, sealer.node(obj), callback, protocol=protocol)
         else:
