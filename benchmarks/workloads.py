@@ -151,7 +151,7 @@ def workloads(main: Any) -> Iterator[Workload]:
     yield Workload("10k tasks of a function in __main__", lambda: tasks(main.add_one), d, 0.30)
     yield Workload("one task", lambda: Task("x", operator.add, TaskRef("y"), 1), d, 0.65)
     yield Workload("one task of a function in __main__", lambda: Task("x", main.add_one, TaskRef("y")), d, 0.35)
-    yield Workload("an array expression", lambda: dask.array.ones((1000, 1000), chunks=100).sum().expr, d)
+    yield Workload("an array graph", lambda: dask.array.ones((1000, 1000), chunks=100).sum().__dask_graph__(), d)
     yield Workload("a delayed graph in __main__", lambda: main.collect([main.work(i) for i in range(1000)]).__dask_graph__(), d, 0.30)
     yield Workload("a lambda", lambda: lambda x: x + 1, d, 0.25)
     yield Workload("a function in __main__", lambda: main.add_one, d, 0.25)

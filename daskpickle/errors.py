@@ -40,7 +40,7 @@ def rebuild_error(
 
 def describe_type(obj: object) -> str:
     """Return the qualified name of a type, or of an object's type: ``'_thread.lock'``."""
-    cls = obj if isinstance(obj, type) else type(obj)
+    cls: Any = obj if issubclass(type(obj), type) else type(obj)
     module = getattr(cls, "__module__", None)
     return cls.__qualname__ if module in ("builtins", None) else f"{module}.{cls.__qualname__}"
 

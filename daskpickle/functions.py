@@ -31,6 +31,10 @@ _NOWHERE = "<dynamic-code>"
 _ANONYMOUS = _NOWHERE in cloudpickle._code_reduce((lambda: None).__code__)[1]
 
 
+_make_function = cloudpickle._make_function
+_by_value_modules = cloudpickle._PICKLE_BY_VALUE_MODULES
+
+
 class _Code:
     """What follows from a code object."""
 
@@ -89,17 +93,30 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
         From the ``id`` of a module's variables to what its functions share of them elsewhere:
         ``globals_ref`` of cloudpickle's pickler.
     """
-    if function.__module__ != "__main__" and cloudpickle._should_pickle_by_reference(function):
-        return NotImplemented
+    owner = function.__module__
+    if owner != "__main__":
+        known = sys.modules.get(owner) if type(owner) is str and not _by_value_modules else None
+        if known is not None and vars(known).get(function.__qualname__) is function:
+            return NotImplemented
+        if cloudpickle._should_pickle_by_reference(function):
+            return NotImplemented
     code = function.__code__
     facts = _facts(code)
     module = function.__globals__
     base = shared.get(id(module))
     if base is None:
         base = shared[id(module)] = {name: module[name] for name in _ABOUT_MODULE if name in module}
-    used = {name: module[name] for name in facts.globals if name in module}
     cells = function.__closure__
     defaults = function.__defaults__
+    if (
+        cells is defaults is None
+        and not facts.globals
+        and not function.__dict__
+        and function.__name__ == facts.name
+        and not _differences(function, facts, base)
+    ):
+        return _make_function, (code, base, None, None, None)
+    used = {name: module[name] for name in facts.globals if name in module}
     values = () if cells is None else tuple(map(cloudpickle._get_cell_contents, cells))
     # What cannot lead back to the function is given when it is made, the rest when it is there.
     given = cells if _ATOMS.issuperset(map(type, values)) else None
@@ -115,15 +132,14 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
         args = (code, base, name, given_defaults, given)
         cells = None
     if not used and not more and cells is None and not function.__dict__:
-        return cloudpickle._make_function, args
+        return _make_function, args
     more["__globals__"] = used
     more["__closure__"] = cells
     more["_cloudpickle_submodules"] = _submodules(facts.names, (*used.values(), *values))
     # Attributes have copies of their names: whether a name is interned must not be seen in bytes.
     attributes = {"".join(name): value for name, value in function.__dict__.items()}
     return (
-        cloudpickle._make_function, args, (attributes, more), None, None,
-        cloudpickle._function_setstate,
+        _make_function, args, (attributes, more), None, None, cloudpickle._function_setstate,
     )  # fmt: skip
 
 

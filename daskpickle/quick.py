@@ -47,12 +47,15 @@ def is_builtin(obj: Any) -> bool:
     if cls in _ATOMS:
         return True
     if cls is dict:
-        return (
-            len(obj) <= _FEW
-            and _ATOMS.issuperset(map(type, obj.values()))
-            and _ATOMS.issuperset(map(type, obj))
-        )
-    return (cls is list or cls is tuple) and len(obj) <= _FEW and _ATOMS.issuperset(map(type, obj))
+        if len(obj) > _FEW:
+            return False
+        for key, value in obj.items():
+            if type(value) not in _ATOMS or type(key) not in _ATOMS:
+                return False
+        return True
+    if cls is list or cls is tuple:
+        return len(obj) <= _FEW and _ATOMS.issuperset(map(type, obj))
+    return False
 
 
 class _ByValue(Exception):  # noqa: N818 - it says where to go on, and reaches nobody

@@ -469,6 +469,7 @@ class Resolved(dict[type, Reducer]):
         self._first = dict(first or {})
         self._passing: list[type] = []
         self._version = -1
+        self._copyreg: tuple[int, type | None] = (-1, None)
 
     def begin(self) -> None:
         """Forget what may have changed since the last dump."""
@@ -481,6 +482,12 @@ class Resolved(dict[type, Reducer]):
             for cls in self._passing:
                 self.pop(cls, None)
             self._passing.clear()
+        # Who has an entry there is known as long as nothing is added.
+        registered = len(copyreg.dispatch_table), next(reversed(copyreg.dispatch_table), None)
+        if registered != self._copyreg:
+            self._copyreg = registered
+            self._version = -1
+            self.begin()
 
     def __missing__(self, cls: type) -> Reducer:
         if not self._passing:

@@ -59,7 +59,8 @@ def allowed_threads() -> set[threading.Thread]:
     """The same for threads."""
     scheduler_pool = getattr(sys.modules.get("dask.threaded"), "default_pool", None)
     names = FOREVER_THREADS + (CLUSTER_THREADS if cluster_is_up() else ())
-    named = {thread for thread in threading.enumerate() if thread.name.startswith(names)}
+    # A worker in this process puts its name, a number, before those of its threads.
+    named = {t for t in threading.enumerate() if t.name.lstrip("0123456789-").startswith(names)}
     return named | set(getattr(scheduler_pool, "_threads", ()))
 
 

@@ -47,7 +47,11 @@ def follow(path: str, obj: Any) -> Iterator[Any]:
         yield obj
     elif path[0] == "[":
         end = next(n for n in range(2, len(path) + 1) if is_literal(path[1 : n - 1], path[n - 1]))
-        yield from follow(path[end:], obj[ast.literal_eval(path[1 : end - 1])])
+        try:
+            value = obj[ast.literal_eval(path[1 : end - 1])]
+        except (LookupError, TypeError):  # another part of the state is meant
+            return
+        yield from follow(path[end:], value)
     else:
         token = TOKENS.match(path)
         assert token is not None, path
@@ -167,7 +171,7 @@ class Error(Exception):
 
 
 def by_value(source: str, **names: Any) -> Any:
-    """Return ``made`` of code that runs as in a script: its functions and classes have no module."""
+    """Return ``made`` of code that runs as in a script: what it defines travels by value."""
     namespace = {"__name__": "__main__", **names}
     exec(source, namespace)
     return namespace["made"]
@@ -385,7 +389,7 @@ class Hostile:
     """Must not be asked anything."""
 
     def __init__(self, value: Any, asked: list[str]) -> None:
-        self.__dict__.update(value=value, asked=asked)
+        object.__getattribute__(self, "__dict__").update(value=value, asked=asked)
 
     def __getattribute__(self, name: str) -> Any:
         object.__getattribute__(self, "__dict__")["asked"].append(name)
@@ -428,7 +432,7 @@ def test_objects_on_the_way_are_not_asked_anything() -> None:
     assert asked == HostileList.asked == []
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     @property
     def args(self) -> Any:  # type: ignore[override]
         raise RuntimeError
@@ -440,7 +444,7 @@ class Unreadable(Exception):
 
 def test_properties_are_not_read() -> None:
     """A property is not taken for what it hides, not even one named ``__dict__`` or ``args``."""
-    error = Unreadable(offender := Offender())
+    error = UnreadableError(offender := Offender())
     assert find_path([error, offender]) == ("obj.args[0]", None)
 
 
@@ -459,7 +463,7 @@ def test_what_cannot_be_looked_at_leaves_the_error_as_it_was() -> None:
             raise ZeroDivisionError("mine")
 
     with pytest.raises((ZeroDivisionError, KeyError)) as caught:
-        daskpickle.dumps([Bad()])
+        daskpickle.Pickler(io.BytesIO()).dump([Bad()])
     assert not isinstance(caught.value, RefusedError)
 
 
@@ -546,7 +550,7 @@ def test_a_failure_that_does_not_happen_again_stays_as_it_is() -> None:
             return int, ()
 
     with pytest.raises(KeyError, match="first"):
-        daskpickle.dumps([Once()])
+        daskpickle.Pickler(io.BytesIO()).dump([Once()])
 
 
 def test_a_refusal_inside_of_another_dump_keeps_its_path() -> None:

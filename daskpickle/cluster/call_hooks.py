@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import pickle
+import re
 from collections.abc import Callable
 from typing import Any
 
+from dask.tokenize import TokenizationError
 from distributed.client import Client
 from distributed.worker import thread_state
 
@@ -143,6 +145,38 @@ class Requests(Hook):
             Client.sync = self.own
 
 
+class TokenErrors(Rebinding):
+    """`dask.tokenize._tokenize_deterministic`: what cannot be pickled has no key, and says why.
+
+    Expressions ask for keys before they are sent; Dask says "cannot be deterministically hashed".
+    """
+
+    module, name = "dask.tokenize", "_tokenize_deterministic"
+
+    def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def tokenize_deterministic(*args: Any, **kwargs: Any) -> str:
+            try:
+                return str(original(*args, **kwargs))
+            except TokenizationError as exc:
+                try:
+                    dumps(args, buffer_callback=lambda buffer: None)
+                except RefusedError as refusal:
+                    refusal.path = _name_operand(args, refusal.path or "")
+                    raise refusal from exc
+                raise
+
+        return tokenize_deterministic
+
+
+def _name_operand(args: tuple[Any, ...], path: str) -> str:
+    """Return a path into the class and operands of an expression as one into the expression."""
+    match = re.match(r"obj\[(\d+)\]", path)
+    names = ("", *getattr(args[0], "_parameters", ()))
+    if match is None or not 0 < int(match[1]) < len(names):
+        return path
+    return f"{args[0].__name__}.{names[int(match[1])]}{path[match.end():]}"
+
+
 def _pickled_here(value: Any) -> Any:
     buffers: list[pickle.PickleBuffer] = []
     return pickle.loads(dumps(value, buffer_callback=buffers.append), buffers=buffers)
@@ -157,4 +191,4 @@ async def _asked(coroutine: Any) -> Any:
 
 
 #: In the order in which they are installed.
-HOOKS: tuple[type[Hook], ...] = (CurrentTask, TaskRuns, Requests)
+HOOKS: tuple[type[Hook], ...] = (CurrentTask, TaskRuns, Requests, TokenErrors)

@@ -326,6 +326,6 @@ def _while_gathering(original: Callable[..., Any]) -> Callable[..., Any]:
 
 #: In the order in which they are installed.
 HOOKS: tuple[type[Hook], ...] = (
-    Dumps, Loads, SerializeErrors, Materialize, Shuffle, ShuffleErrors, Gathering, ActorReplies, Tokens,
-    ClusterActions,
+    Dumps, Loads, TaskState, SerializeErrors, Materialize, Shuffle, ShuffleErrors, Gathering,
+    ActorReplies, Tokens, ClusterActions,
 )  # fmt: skip

@@ -33,7 +33,7 @@ class Hook:
 
 
 class Rebinding(Hook):
-    """One function of distributed, rebound wherever distributed holds it."""
+    """One function of Dask, rebound wherever dask or distributed hold it."""
 
     module: ClassVar[str]
     name: ClassVar[str]
@@ -66,7 +66,7 @@ def module_of(name: str) -> types.ModuleType:
 
 def _rebind(old: Any, new: Any) -> None:
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "distributed" and module is not None:
+        if name.partition(".")[0] in ("dask", "distributed") and module is not None:
             for attribute, value in list(vars(module).items()):
                 if value is old:
                     setattr(module, attribute, new)

@@ -32,6 +32,7 @@ from daskpickle.cluster import wire
 from daskpickle.handles import as_handle
 from daskpickle.pickler import Pickler, current_table
 from daskpickle.pool import count_fired, fired, opening, running_task
+from daskpickle.quick import Picklers
 
 __all__ = ["Sealed", "SealedFunction", "SealedTask", "dump_graph", "run_sealed", "seal_tasks"]
 

@@ -86,6 +86,8 @@ class Stand:
 def stand(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """A cluster of the kind that is asked for, with daskpickle installed through its client."""
     stand = Stand(request.param, tmp_path_factory.mktemp(request.param))
+    if request.param == "tcp":
+        process_pool().submit(int)  # the threads and pipes of the pool are no leaks of a test
     yield stand
     stand.close()
 

@@ -172,17 +172,27 @@ def both(*truths: str) -> str:
 
 
 def check_block(block: Any, *things: Any, thing: Any = None) -> Any:
-    """Ones where the things arrived, else noughts."""
-    arrived = (*things, thing) if thing is not None else things
-    return np.full(np.shape(block), float(truth(*arrived) == WORKS))
-
-
-def all_ones(block: Any) -> str:
-    return WORKS if bool(np.all(np.asarray(block) == 1)) else "some blocks say no"
+    """Return ones in the shape of a block, if the things arrived."""
+    arrived = things if thing is None else (*things, thing)
+    return np.ones(np.shape(block)) * check_all(*arrived)
 
 
 def check_frame(part: Any, thing: Any) -> Any:
-    return part.assign(k=float(truth(thing) == WORKS))
+    """Return a part with ones in its column, if the thing arrived."""
+    return part.assign(k=check_all(thing))
+
+
+def check_all(*things: Any) -> float:
+    """Return one; raise what there is to say if one of the things did not arrive."""
+    what = truth(*things)
+    if what != WORKS:
+        raise RuntimeError(what)
+    return 1.0
+
+
+def all_ones(block: Any) -> str:
+    """Say whether each block of an array, or each row of a column, has been checked."""
+    return WORKS if bool(np.all(np.asarray(block) == 1)) else "some were not checked"
 
 
 class Source:
