@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["SHORTCUTS", "ask", "reducer_of"]
+__all__ = ["HEAP", "SHORTCUTS", "ask", "reducer_of"]
 
 Reducer = Callable[[Any], Any]
 
@@ -30,38 +30,49 @@ ask: Reducer = operator.methodcaller("__reduce_ex__", 5)
 SHORTCUTS: dict[type, Reducer] = {}
 
 # Bits of ``tp_flags``: see "Type Objects" in the C API.
-_HEAP, _IMMUTABLE = 1 << 9, 1 << 8
+HEAP, _IMMUTABLE = 1 << 9, 1 << 8
 
 _new = copyreg.__newobj__  # type: ignore[attr-defined]
-_look = operator.attrgetter("__reduce_ex__", "__reduce__", "__getattribute__")
-_DEFAULT_EX, _DEFAULT, _DEFAULT_GET = _look(object)
-_DEFAULT_STATE = getattr(object, "__getstate__", None)  # since 3.11
+# Since 3.11 there is an `object.__getstate__`.
+_NAMES = ("__reduce_ex__", "__reduce__", "__getattribute__", "__getstate__")
+_look: Callable[[Any], Any] = operator.attrgetter(*[n for n in _NAMES if hasattr(object, n)])
+_DEFAULTS = _look(object)
+_DEFAULT_EX, _DEFAULT, _DEFAULT_GET = _DEFAULTS[:3]
 
 # What a class is like. OTHER: nothing is known, ask the object.
 _OTHER, _REDUCE, _GETSTATE, _STATE = range(4)
 
 
-def _kind(cls: type) -> int:
-    """Say which of the ways to be pickled ``cls`` has now."""
-    reduce_ex, reduce, get = _look(cls)
-    if (
-        reduce_ex is not _DEFAULT_EX
-        or get is not _DEFAULT_GET
-        or getattr(cls, "__getattr__", None) is not None
-    ):
+def _kind(cls: type) -> Any:
+    """Say which of the ways to be pickled ``cls`` has now.
+
+    For a class of attrs with slots, whose method only collects attributes: their names.
+    """
+    found = _look(cls)
+    if getattr(cls, "__getattr__", None) is not None:
         return _OTHER
-    if reduce is not _DEFAULT:
-        return _REDUCE
+    if found != _DEFAULTS:
+        if found[0] is not _DEFAULT_EX or found[2] is not _DEFAULT_GET:
+            return _OTHER
+        if found[1] is not _DEFAULT:
+            return _REDUCE
     if (
         getattr(cls, "__getnewargs_ex__", None) is not None
         or getattr(cls, "__getnewargs__", None) is not None
     ):
         return _OTHER
-    return _STATE if getattr(cls, "__getstate__", None) is _DEFAULT_STATE else _GETSTATE
+    if found == _DEFAULTS and (len(found) == 4 or not hasattr(cls, "__getstate__")):
+        return _STATE
+    method: Any = cls.__getstate__  # type: ignore[attr-defined]
+    if type(method) is types.FunctionType and method.__module__ == "attr._make":
+        code = method.__code__
+        if code.co_freevars == ("state_attr_names",) and code.co_name == "slots_getstate":
+            return method.__closure__[0].cell_contents  # type: ignore[index]
+    return _GETSTATE
 
 
 _static: dict[type, Reducer] = {}  # of types that cannot be changed
-_known: dict[int, tuple[weakref.ref[type], int, Reducer]] = {}
+_known: dict[int, tuple[weakref.ref[type], Any, Reducer]] = {}
 
 
 def reducer_of(cls: type) -> Reducer:
@@ -71,10 +82,10 @@ def reducer_of(cls: type) -> Reducer:
         return reducer
     key = id(cls)
     known = _known.get(key)
-    if known is not None and known[0]() is cls and _kind(cls) == known[1]:
+    if known is not None and known[0]() is cls and (known[2] is ask or _kind(cls) == known[1]):
         return known[2]
     flags = cls.__flags__
-    if not flags & _HEAP or flags & _IMMUTABLE:
+    if not flags & HEAP or flags & _IMMUTABLE:
         reducer = _static[cls] = _static_reducer(cls)
         return reducer
     kind = _OTHER if _is_shadowed(cls) else _kind(cls)
@@ -85,8 +96,7 @@ def reducer_of(cls: type) -> Reducer:
         if entry is not None and entry[0] is ref:
             del _known[key]
 
-    if kind != _OTHER:
-        _known[key] = (weakref.ref(cls, forget), kind, reducer)
+    _known[key] = (weakref.ref(cls, forget), kind, reducer)
     return reducer
 
 
@@ -118,7 +128,7 @@ def _is_shadowed(cls: type) -> bool:
     )  # fmt: skip
 
 
-def _compile(cls: type, kind: int) -> Reducer:
+def _compile(cls: type, kind: Any) -> Reducer:
     has_dict = bool(cls.__dictoffset__)
     if has_dict and type(_static_attribute(cls, "__dict__")) is not type(vars(type)["__dict__"]):
         return ask
@@ -131,13 +141,13 @@ def _compile(cls: type, kind: int) -> Reducer:
     # An object that holds more than its attributes is refused: `reduce_newobj` compares sizes too.
     if cls.__itemsize__ or cls.__basicsize__ != _size(len(slots), has_dict, weak):
         return ask
-    if kind == _GETSTATE:
+    if type(kind) is tuple and not has_dict:
+        return _written_out(kind, "{%s}", has_dict=False)
+    if kind != _STATE:
         return _getstate_with_dict if has_dict else _getstate
     if not slots:
         return _with_dict if has_dict else _empty
-    if all(name.isidentifier() for name in slots):
-        return _with_slots(tuple(slots), has_dict)
-    return ask
+    return _written_out(tuple(slots), "(state, {%s})", has_dict=has_dict)
 
 
 def _static_attribute(cls: type, name: str) -> Any:
@@ -189,34 +199,33 @@ def _reduce_with_dict(obj: Any) -> Any:
     return ask(obj) if "__reduce_ex__" in obj.__dict__ else obj.__reduce__()
 
 
-_sources: dict[tuple[tuple[str, ...], bool], Reducer] = {}
+_sources: dict[tuple[tuple[str, ...], str], Reducer] = {}
 
 
-_CHECK = """\
-state = obj.__dict__ or None
-        if state and ("__reduce_ex__" in state or "__getstate__" in state):
-            return ask(obj)\
-"""
-
-
-def _with_slots(names: tuple[str, ...], has_dict: bool) -> Reducer:
-    """Return a reducer for classes with these slots, written out as `dataclasses` does."""
-    reducer = _sources.get((names, has_dict))
+def _written_out(names: tuple[str, ...], state: str, *, has_dict: bool) -> Reducer:
+    """Return a reducer that collects these attributes, written out as `dataclasses` does."""
+    if not all(name.isidentifier() for name in names):
+        return ask
+    reducer = _sources.get((names, state)) if not has_dict else None
     if reducer is None:
-        slots = ", ".join(f"{name!r}: obj.{name}" for name in names)
+        attributes = ", ".join(f"{name!r}: obj.{name}" for name in names)
         source = f"""
 def reduce(obj):
     try:
-        {_CHECK if has_dict else "state = None"}
-        return new, (type(obj),), (state, {{{slots}}})
-    except AttributeError:  # a slot is empty
+        state = {"obj.__dict__ or None" if has_dict else None}
+        if state and ("__reduce_ex__" in state or "__getstate__" in state):
+            return ask(obj)
+        return new, (type(obj),), {state % attributes}
+    except AttributeError:  # an attribute is not set
         return ask(obj)
 """
         namespace: dict[str, Any] = {"new": _new, "ask": ask}
         exec(source, namespace)
-        if len(_sources) >= 1024:
-            _sources.clear()
-        reducer = _sources[names, has_dict] = namespace["reduce"]
+        reducer = namespace["reduce"]
+        if not has_dict:
+            if len(_sources) >= 1024:
+                _sources.clear()
+            _sources[names, state] = reducer
     return reducer
 
 

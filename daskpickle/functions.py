@@ -24,6 +24,9 @@ __all__ = ["BETTER", "reduce_code", "reduce_function"]
 #: What may be an argument of the function that makes the function: it cannot lead back to it.
 _ATOMS = frozenset((str, bytes, int, float, complex, bool, type(None)))
 
+#: What may be given as a global variable then: a module leads back to nothing.
+_SAFE = _ATOMS | {ModuleType}
+
 _ABOUT_MODULE = ("__package__", "__name__", "__path__", "__file__")
 
 # cloudpickle 3.1 leaves out where the code was written: the bytes do not depend on it.
@@ -78,8 +81,18 @@ def reduce_code(code: CodeType) -> tuple[Any, ...]:
     return marshal.loads, (data,)
 
 
+def reduce_module(module: ModuleType) -> tuple[Any, ...]:
+    """Reduce a module to its name, as cloudpickle does, if it can be imported elsewhere."""
+    if not _by_value_modules and module.__name__ in sys.modules:
+        return cloudpickle.subimport, (module.__name__,)
+    return cloudpickle._module_reduce(module)  # type: ignore[no-any-return]
+
+
 #: From reducers of cloudpickle to the ones that take their place.
-BETTER: dict[Callable[[Any], Any], Callable[[Any], Any]] = {cloudpickle._code_reduce: reduce_code}
+BETTER: dict[Callable[[Any], Any], Callable[[Any], Any]] = {
+    cloudpickle._code_reduce: reduce_code,
+    cloudpickle._module_reduce: reduce_module,
+}
 
 
 def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -> Any:
@@ -94,7 +107,7 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
         ``globals_ref`` of cloudpickle's pickler.
     """
     owner = function.__module__
-    if owner != "__main__":
+    if owner != "__main__" and "<locals>" not in function.__qualname__:
         known = sys.modules.get(owner) if type(owner) is str and not _by_value_modules else None
         if known is not None and vars(known).get(function.__qualname__) is function:
             return NotImplemented
@@ -104,7 +117,8 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
     facts = _facts(code)
     module = function.__globals__
     base = shared.get(id(module))
-    if base is None:
+    first = base is None
+    if first:
         base = shared[id(module)] = {name: module[name] for name in _ABOUT_MODULE if name in module}
     cells = function.__closure__
     defaults = function.__defaults__
@@ -117,6 +131,12 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
     ):
         return _make_function, (code, base, None, None, None)
     used = {name: module[name] for name in facts.globals if name in module}
+    reached = _submodules(facts.names, used.values()) if used else []
+    if first:
+        for name, value in used.items():
+            if type(value) in _SAFE:
+                base[name] = value
+    left = {name: value for name, value in used.items() if base.get(name, base) is not value}
     values = () if cells is None else tuple(map(cloudpickle._get_cell_contents, cells))
     # What cannot lead back to the function is given when it is made, the rest when it is there.
     given = cells if _ATOMS.issuperset(map(type, values)) else None
@@ -131,11 +151,12 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
     else:
         args = (code, base, name, given_defaults, given)
         cells = None
-    if not used and not more and cells is None and not function.__dict__:
+    reached += _submodules(facts.names, values)
+    if not left and not more and cells is None and not reached and not function.__dict__:
         return _make_function, args
-    more["__globals__"] = used
+    more["__globals__"] = left
     more["__closure__"] = cells
-    more["_cloudpickle_submodules"] = _submodules(facts.names, (*used.values(), *values))
+    more["_cloudpickle_submodules"] = reached
     # Attributes have copies of their names: whether a name is interned must not be seen in bytes.
     attributes = {"".join(name): value for name, value in function.__dict__.items()}
     return (

@@ -7,6 +7,7 @@ open in this process is in `daskpickle.pool`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import sys
@@ -24,6 +25,7 @@ from daskpickle.identity import (
     IdentityMap,
     add_state,
     extra_state,
+    fixed,
     intern,
     remember,
     settings,
@@ -42,6 +44,7 @@ __all__ = [
     "as_handle",
     "end_task",
     "extra_state",
+    "fixed",
     "intern",
     "opening",
     "pool",
@@ -263,6 +266,7 @@ class Handle:
     """
 
     __slots__ = (_recipe, "__weakref__")
+    _methods: frozenset[str] = frozenset()  # names that lead to methods: looking one up opens nothing
 
     def __init__(self, recipe: Recipe) -> None:
         object.__setattr__(self, _recipe, recipe)
@@ -277,6 +281,8 @@ class Handle:
             return lambda *args, **kwargs: pool.give_back(recipe, self)
         if (name in _PROBES or name[:1] == "_" == name[-1:]) and not hasattr(recipe.cls, name):
             raise AttributeError(name)
+        if name in type(self)._methods:
+            return functools.partial(call_method, self, name)
         return getattr(pool.acquire(recipe, self), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -312,6 +318,11 @@ class Handle:
         return recipe.reduce()
 
 
+def call_method(handle: Handle, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    """Open what a handle stands for, and call its method; a method that travels is this one."""
+    return getattr(real(handle), name)(*args, **kwargs)
+
+
 def real(obj: Any) -> Any:
     """Return what a handle stands for, opened in this thread; anything else as it is.
 
@@ -336,6 +347,7 @@ _FORWARDED = tuple(
         "iadd isub imul imatmul itruediv ifloordiv imod ipow iand ior ixor ilshift irshift"
     ).split()
 )
+_METHODS = (types.FunctionType, types.MethodDescriptorType)
 _handle_types: weakref.WeakKeyDictionary[type, type[Handle]] = weakref.WeakKeyDictionary()
 
 
@@ -358,9 +370,15 @@ def handle_type(cls: type) -> type[Handle]:
     """Return the subclass of `Handle` that has those special methods that ``cls`` has."""
     handle = _handle_types.get(cls)
     if handle is None:
-        methods = {name: _forward(name) for name in _FORWARDED if _defines(cls, name)}
-        methods["__slots__"] = ()  # type: ignore[assignment]
-        handle = _handle_types[cls] = type("Handle", (Handle,), methods)
+        namespace: dict[str, Any] = {n: _forward(n) for n in _FORWARDED if _defines(cls, n)}
+        namespace["__slots__"] = ()
+        namespace["_methods"] = frozenset(
+            name
+            for base in cls.__mro__
+            for name, value in list(vars(base).items())
+            if isinstance(value, _METHODS)
+        )
+        handle = _handle_types[cls] = type("Handle", (Handle,), namespace)
     return handle
 
 

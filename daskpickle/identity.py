@@ -13,7 +13,7 @@ import types
 import uuid
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 __all__ = [
     "Callback",
@@ -22,12 +22,16 @@ __all__ = [
     "Settings",
     "add_state",
     "extra_state",
+    "fixed",
     "intern",
     "note_arrival",
     "remember",
     "settings",
     "token_of",
 ]
+
+
+R = TypeVar("R", bound=Callable[..., Any])
 
 
 class Settings:
@@ -141,6 +145,12 @@ _watchers: list[Callable[[], object]] = []
 def watch_types(watcher: Callable[[], object]) -> None:
     """Call ``watcher`` when something of another type than before arrives."""
     _watchers.append(watcher)
+
+
+def fixed(reducer: R) -> R:
+    """Mark a reducer that gives the same for the same object at any time: it is asked once."""
+    reducer.fixed = True  # type: ignore[attr-defined]
+    return reducer
 
 
 def extra_state(obj: object, plain: object) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import cloudpickle
 
 from daskpickle.errors import RefusedError, describe_type
 
-__all__ = ["find_path", "locate"]
+__all__ = ["find_path", "locate", "rename"]
 
 HINT = "Create it where it is used, inside the task, or register a reducer for its type."
 
@@ -166,6 +166,11 @@ def _root_name(root: Any) -> str:
     if type(root) is types.FunctionType or issubclass(type(root), type):
         return str(root.__name__)
     return "graph" if _owner(root) == "dask" else "obj"
+
+
+def rename(path: str | None, root: Any, name: str) -> str:
+    """Return a path that starts at ``root`` with another name for it."""
+    return name + (path or "").removeprefix(_root_name(root))
 
 
 def _owner(obj: Any) -> str:

@@ -120,7 +120,7 @@ class _FullResolved(Resolved):
             return registered(obj) if reduced is NotImplemented else reduced
 
         self[cls] = reduce
-        self._passing.append(cls)
+        self.passing.append(cls)
         return reduce
 
 
@@ -175,7 +175,7 @@ class Picklers:
         self._by_value: set[int] = set()
 
     def dump(
-        self, obj: Any, table: DispatchTable, *, out_of_band: bool = False, prefix: bytes = b""
+        self, obj: Any, table: DispatchTable, out_of_band: bool = False, prefix: bytes = b""
     ) -> tuple[bytes, list[pickle.PickleBuffer], list[Any] | None]:
         """Pickle ``obj`` with protocol 5.
 
@@ -201,6 +201,9 @@ class Picklers:
         """
         if not USABLE:
             raise NotImplementedError
+        cls = type(obj)
+        if id(cls) in self._by_value:
+            return self._dump(obj, table, cls, True, out_of_band, prefix)
         found = _peek(obj, 3)
         cls = type(found)
         if (
@@ -255,10 +258,13 @@ class Picklers:
             pickler.globals_ref.clear()
             if pickler.by_value:
                 pickler.by_value = False
+                if len(self._by_value) >= 64:
+                    self._by_value.clear()
                 self._by_value.add(id(cls))
             else:
                 self._by_value.discard(id(cls))
-        slot.resolved.begin()
+        if slot.resolved.passing:
+            slot.resolved.end()
         idle.append(slot)
         return data, buffers, seen
 

@@ -20,6 +20,7 @@ import os
 import pickle
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,7 @@ from typing import Any, TypeVar, overload
 import cloudpickle
 
 from daskpickle import identity
-from daskpickle.compiled import SHORTCUTS, reducer_of
+from daskpickle.compiled import HEAP, SHORTCUTS, reducer_of
 from daskpickle.errors import RefusedError, RegistrationError, describe_type
 from daskpickle.functions import BETTER
 from daskpickle.handles import SCOPES, IdentityMap, Recipe, add_state, extra_state
@@ -213,6 +214,9 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
             if own is not None:
                 return own(obj)
         fired()
+        return quiet(obj)
+
+    def quiet(obj: Any) -> Any:
         reduced = arrived(obj)
         if reduced is not None:
             return reduced
@@ -225,6 +229,33 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
             reduced = _as_subclass(obj, cls, reduced, hint)
         if type(reduced) is Recipe:
             return reduced.bind(obj, type(obj), scope).reduce()
+        return reduced
+
+    if not subclasses:
+        if getattr(reducer, "fixed", False):
+            quiet = _once(quiet)
+        reduce.quiet = quiet  # type: ignore[attr-defined] # for who notes by himself that it ran
+    return reduce
+
+
+def _once(reducer: Reducer) -> Reducer:
+    """Ask ``reducer`` once for each object, as long as that lives."""
+    known: dict[int, Any] = {}
+    references: dict[int, weakref.ref[Any]] = {}
+
+    def reduce(obj: Any) -> Any:
+        try:
+            return known[id(obj)]
+        except KeyError:
+            pass
+        key, reduced = id(obj), reducer(obj)
+
+        def forget(ref: weakref.ref[Any]) -> None:
+            known.pop(key, None)
+            references.pop(key, None)
+
+        references[key] = weakref.ref(obj, forget)
+        known[key] = reduced
         return reduced
 
     return reduce
@@ -326,6 +357,7 @@ class DispatchTable(dict[type, Reducer]):
         # What was found for other classes than the registered ones, which live without this table.
         self._found = IdentityMap()
         self._dask = IdentityMap()
+        self._plain = IdentityMap()
         self._tables: dict[frozenset[tuple[str, str]], DispatchTable] = {}
         super().update(self._own)
 
@@ -333,7 +365,7 @@ class DispatchTable(dict[type, Reducer]):
         """Forget what is no longer true; called once per pickler."""
         seen = (registry.version, len(copyreg.dispatch_table), *_dask_version())
         if seen != self._seen:
-            self._found, self._dask = IdentityMap(), IdentityMap()
+            self._found, self._dask, self._plain = IdentityMap(), IdentityMap(), IdentityMap()
             super().clear()
             super().update(self._own)
             self._seen = seen
@@ -346,18 +378,8 @@ class DispatchTable(dict[type, Reducer]):
         return reducer
 
     def look_up(self, cls: type) -> Reducer | None:
-        """Return the reducer of a class that is not stored yet, or None if it has none."""
-        found = self._found.get(cls)
-        if found is None:
-            reducer = self.find(cls)
-            if reducer is not None and cls in registry.actions:
-                super().__setitem__(cls, reducer)
-                return reducer
-            self._found.set(cls, reducer or _nothing)
-        elif found is not _nothing:
-            return found  # type: ignore[no-any-return]
-        else:
-            reducer = None
+        """Return the reducer of a class that is not stored, or None if it has none."""
+        reducer = self.registered(cls)
         # These two are asked each time: an entry may be replaced without any notice.
         if reducer is None:
             reducer = _cloudpickle_table.get(cls)
@@ -369,7 +391,28 @@ class DispatchTable(dict[type, Reducer]):
                 self._dask.set(cls, found)
             if found is not _nothing:
                 return found  # type: ignore[no-any-return]
+            self._plain.set(cls, True)
         return reducer
+
+    def is_plain(self, cls: type) -> bool:
+        """Tell whether `look_up` is known to find nothing."""
+        return (
+            self._plain.get(cls) is True
+            and cls not in copyreg.dispatch_table
+            and cls not in _cloudpickle_table
+        )
+
+    def registered(self, cls: type) -> Reducer | None:
+        """Return what `find` finds; it looks only once."""
+        found = self._found.get(cls)
+        if found is None:
+            reducer = self.find(cls)
+            if reducer is not None and cls in registry.actions:
+                super().__setitem__(cls, reducer)
+            else:
+                self._found.set(cls, reducer or _nothing)
+            return reducer
+        return None if found is _nothing else found  # type: ignore[no-any-return]
 
     def find(self, cls: type) -> Reducer | None:
         """Return the reducer that a registration gives to ``cls``: steps 1 to 3."""
@@ -467,43 +510,61 @@ class Resolved(dict[type, Reducer]):
         super().__init__()
         self.table = table
         self._first = dict(first or {})
-        self._passing: list[type] = []
+        self.passing: list[type] = []
         self._version = -1
-        self._copyreg: tuple[int, type | None] = (-1, None)
+        self._known = -1
 
     def begin(self) -> None:
         """Forget what may have changed since the last dump."""
-        if self._version != registry.version:
-            self._version = registry.version
-            self._passing.clear()
+        if self.passing:
+            self.end()
+        known = len(copyreg.dispatch_table)
+        if self._version != registry.version or self._known != known:
+            self._version, self._known = registry.version, known
             self.clear()
             self.update(self._first)
-        elif self._passing:
-            for cls in self._passing:
-                self.pop(cls, None)
-            self._passing.clear()
-        # Who has an entry there is known as long as nothing is added.
-        registered = len(copyreg.dispatch_table), next(reversed(copyreg.dispatch_table), None)
-        if registered != self._copyreg:
-            self._copyreg = registered
-            self._version = -1
-            self.begin()
+
+    def end(self) -> None:
+        """Forget the classes that may not outlive this dump."""
+        for cls in self.passing:
+            self.pop(cls, None)
+        self.passing.clear()
 
     def __missing__(self, cls: type) -> Reducer:
-        if not self._passing:
-            self.table.refresh()
-        reducer = dict.get(self.table, cls)
+        table = self.table
+        if not self.passing:
+            table.refresh()
+        if table.is_plain(cls) and not issubclass(cls, type):
+            self.passing.append(cls)
+            reducer = self[cls] = SHORTCUTS.get(cls) or reducer_of(cls)
+            return reducer
+        reducer = dict.get(table, cls)
         if reducer is None:
-            reducer = self.table.look_up(cls)
-            if reducer is None and issubclass(cls, type):
-                raise KeyError(cls)  # the C pickler writes the name of a class, after this
-            if reducer is None and cls in SHORTCUTS:
-                reducer = SHORTCUTS[cls]
-            elif not dict.__contains__(self.table, cls):
-                reducer = reducer or reducer_of(cls)
-                self._passing.append(cls)
+            reducer = table.look_up(cls)
+        quiet = getattr(reducer, "quiet", None)
+        if quiet is not None:
+            fired()  # once for all objects of this class
+            self.passing.append(cls)
+            reducer = quiet
+        elif not dict.__contains__(table, cls):
+            if not self._lasts(cls, reducer):
+                if reducer is None and issubclass(cls, type):
+                    raise KeyError(cls)  # the C pickler writes the name of a class, after this
+                self.passing.append(cls)
+            if reducer is None:
+                reducer = SHORTCUTS.get(cls) or reducer_of(cls)
         self[cls] = reducer
         return reducer
+
+    def _lasts(self, cls: type, reducer: Reducer | None) -> bool:
+        """Tell whether a class can get another reducer only by what `begin` notices."""
+        if reducer is None and cls in SHORTCUTS:
+            return True
+        return (
+            cls.__module__ == "builtins"
+            and not cls.__flags__ & HEAP
+            and (reducer is None or reducer in BETTER.values())
+        )
 
 
 def _dask_protocol() -> Any:

@@ -43,11 +43,12 @@ def install(client: Client | None = None) -> Any:
     -----
     Idempotent. A worker without daskpickle starts and runs what needs none of it.
     """
-    from daskpickle.cluster import call_hooks, config, distributed_hooks, hooks
+    from daskpickle.cluster import call_hooks, config, distributed_hooks, error_hooks, hooks
 
     with _lock:
         config.apply()
-        _install((*hooks.HOOKS, *distributed_hooks.HOOKS, *call_hooks.HOOKS))
+        groups = (hooks, distributed_hooks, call_hooks, error_hooks)
+        _install(tuple(hook for group in groups for hook in group.HOOKS))
     if client is None:
         return None
     from daskpickle.cluster.plugins import register

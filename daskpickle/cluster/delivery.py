@@ -20,6 +20,7 @@ from distributed.worker import Worker
 from daskpickle.cluster import wire
 from daskpickle.errors import RefusedError
 from daskpickle.identity import settings
+from daskpickle.paths import rename
 
 __all__ = [
     "Undelivered",
@@ -61,7 +62,7 @@ def note(error: RefusedError, value: Any = None, *, submitted: bool = False) -> 
             for key, result in list(memory.items()):
                 if result is value:
                     error.key = str(key)
-                    error.path = f"task {error.key!r}.result" + (error.path or "obj")[len("obj") :]
+                    error.path = rename(error.path, value, f"task {error.key!r}.result")
     _local.error = error
 
 

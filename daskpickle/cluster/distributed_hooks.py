@@ -57,28 +57,20 @@ class Dumps(Rebinding):
             protocol = protocol or pickle.HIGHEST_PROTOCOL
             if is_builtin(x):
                 return pickle.dumps(x, protocol)
-            if protocol < 5:
-                buffer_callback = None
-            if isinstance(x, Expr):
-                try:
-                    return sealed.dump_graph(x, protocol, buffer_callback)
-                except RefusedError as exc:
-                    note(exc, submitted=True)
-                    raise
-            buffers: list[pickle.PickleBuffer] = []
-            if isinstance(x, GraphNode):
-                callback = buffers.append if buffer_callback is not None else None
-                try:
-                    data = sealed.dump_graph(x, protocol, callback)
-                except Exception as exc:
+            out_of_band = buffer_callback is not None and protocol >= 5
+            try:
+                if isinstance(x, (GraphNode, Expr)):
+                    data, buffers = sealed.dump_graph(x, protocol, out_of_band)
+                else:
+                    data, buffers = _dump_value(x, protocol, out_of_band)
+            except Exception as exc:
+                if isinstance(x, GraphNode):
                     logger.warning("The task %r cannot be sent.", x.key, exc_info=True)
                     return pickle.dumps(_raising(x.key, exc), protocol)
-            else:
-                try:
-                    data, buffers = _dump_data(x, protocol, buffer_callback is not None)
-                except RefusedError as exc:
-                    note(exc, x)
-                    raise
+                if isinstance(exc, RefusedError):
+                    is_graph = isinstance(x, Expr)
+                    note(exc, None if is_graph else x, submitted=is_graph)
+                raise
             for buffer in buffers:
                 buffer_callback(buffer)
             return data
@@ -89,19 +81,16 @@ class Dumps(Rebinding):
 _picklers = Picklers()
 
 
-def _dump_data(x: Any, protocol: int, out_of_band: bool) -> tuple[bytes, list[Any]]:
+def _dump_value(x: Any, protocol: int, out_of_band: bool) -> tuple[bytes, list[Any]]:
     """Return the pickle of a value, which says so if it needs daskpickle, and its buffers."""
     if protocol == 5:
         try:
-            data, buffers, _ = _picklers.dump(
-                x, current_table(), out_of_band=out_of_band, prefix=wire.guard
-            )
-            return data, buffers
+            return _picklers.dump(x, current_table(), out_of_band, wire.guard)[:2]
         except Exception:  # it is raised again here, in words for people
             pass
     before = count_fired()
     file = io.BytesIO()
-    buffers = []
+    buffers: list[Any] = []
     Pickler(file, protocol, buffer_callback=buffers.append if out_of_band else None).dump(x)
     guard = wire.guard if count_fired() != before else b""
     return guard + file.getvalue(), buffers

@@ -123,7 +123,7 @@ class _Front(dict[type, Any]):
 def _find(cls: type) -> Any:
     """Return the reducer that a registration of ours gives to a class, if any."""
     table = Pickler.dispatch_table.under(current_policy().actions)
-    return table.find(cls)
+    return dict.get(table, cls) or table.registered(cls)
 
 
 class ProcessScheduler(Hook):
@@ -146,36 +146,32 @@ class Spawning(Hook):
     """
 
     def __init__(self) -> None:
-        self.original: dict[type, Any] = {}
+        self.original: Any = None
 
     def install(self) -> None:
         from multiprocessing.reduction import ForkingPickler
 
-        self.original = ForkingPickler._extra_reducers  # type: ignore[attr-defined]
-        ForkingPickler._extra_reducers = _Spawned(self.original)  # type: ignore[attr-defined]
+        self.original = ForkingPickler._copyreg_dispatch_table  # type: ignore[attr-defined]
+        ForkingPickler._copyreg_dispatch_table = _Spawned(self.original)  # type: ignore[attr-defined]
 
     def uninstall(self) -> None:
         from multiprocessing.reduction import ForkingPickler
 
-        ForkingPickler._extra_reducers = self.original  # type: ignore[attr-defined]
+        ForkingPickler._copyreg_dispatch_table = self.original  # type: ignore[attr-defined]
 
 
 class _Spawned(dict[type, Any]):
-    """The entries of `ForkingPickler`, then ours."""
+    """Ours, then `copyreg`; each pickler copies it, and puts `ForkingPickler`'s own over it."""
 
-    def __init__(self, original: dict[type, Any]) -> None:
-        super().__init__(original)
-        self._original = original
+    def __init__(self, behind: Any) -> None:
+        super().__init__()
+        self._behind = behind
+
+    def copy(self) -> _Spawned:
+        return _Spawned(self._behind)
 
     def __missing__(self, cls: type) -> Any:
-        reducer = _find(cls)
-        if reducer is None:
-            raise KeyError(cls)
-        return reducer
-
-    def __setitem__(self, cls: type, reducer: Any) -> None:
-        self._original[cls] = reducer
-        super().__setitem__(cls, reducer)
+        return _find(cls) or self._behind[cls]
 
 
 #: In the order in which they are installed.

@@ -252,7 +252,7 @@ def _first_pass(
     """Return the pickle of a graph, its buffers, and all that was in it if it holds ours."""
     if protocol in (None, 5):
         try:
-            return _picklers.dump(obj, current_table(), out_of_band=out_of_band)
+            return _picklers.dump(obj, current_table(), out_of_band)
         except Exception:  # it is raised again here, in words for people
             pass
     before = count_fired()
@@ -501,25 +501,24 @@ def rebuild_expr(cls: Any, *rest: Any) -> Expr:
     return expr
 
 
-def dump_graph(
-    obj: Any, protocol: int | None, buffer_callback: Callable[[Any], Any] | None
-) -> bytes:
-    """Return the pickle of an expression or a task, with what holds our types sealed."""
+def dump_graph(obj: Any, protocol: int | None, out_of_band: bool) -> tuple[bytes, list[Any]]:
+    """Return the pickle of an expression or a task, with what holds our types sealed.
+
+    And its buffers, if they are wanted out of band.
+    """
+    buffers: list[Any] = []
+    callback = buffers.append if out_of_band else None
     if type(obj) is SealedTask:
-        return _dump(Pickler, obj, buffer_callback, protocol=protocol)
-    data, buffers, seen = _first_pass(obj, protocol, buffer_callback is not None)
-    if seen is not None:
-        buffers.clear()
-        callback = buffers.append if buffer_callback is not None else None
-        sealer = Sealer(_operands_in(seen))
-        if isinstance(obj, GraphNode):
-            data = _dump(Pickler, sealer.node(obj), callback, protocol=protocol)
-        else:
-            data = wire.guard + _dump(_Second, _Marked(obj), callback, sealer, protocol=protocol)
-    if buffer_callback is not None:
-        for buffer in buffers:
-            buffer_callback(buffer)
-    return data
+        return _dump(Pickler, obj, callback, protocol=protocol), buffers
+    data, plain_buffers, seen = _first_pass(obj, protocol, out_of_band)
+    if seen is None:
+        return data, plain_buffers
+    sealer = Sealer(_operands_in(seen))
+    if isinstance(obj, GraphNode):
+        data = _dump(Pickler, sealer.node(obj), callback, protocol=protocol)
+    else:
+        data = wire.guard + _dump(_Second, _Marked(obj), callback, sealer, protocol=protocol)
+    return data, buffers
 
 
 def seal_tasks(expr: Any, graph: dict[Any, Any]) -> dict[Any, Any]:

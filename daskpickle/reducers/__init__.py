@@ -26,6 +26,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pyopencl": ("opencl",),
     "queue": ("queues",),
     "redis": ("redis",),
+    "selectors": ("sockets",),
     "socket": ("sockets",),
     "sqlite3": ("sqlite",),
     "ssl": ("sockets",),

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 from daskpickle import register
-from daskpickle.handles import add_state, extra_state, intern, remember, token_of
+from daskpickle.handles import add_state, extra_state, fixed, intern, remember, token_of
 
 Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
 Reduce = Callable[[Any], Reduced]
@@ -47,6 +47,8 @@ def register_lock(
             rebuild, args = reduce(obj)
             return rebuild, (*args, True)
 
+        if cls is Lock:  # has no state but its token
+            reduce, reduce_fresh = fixed(reduce), fixed(reduce_fresh)
         register(cls, reduce, action="process", scope="process", **facts)
         register(cls, reduce_fresh, action="fresh", scope="fresh", **facts)
         return reduce

@@ -27,6 +27,7 @@ import functools
 import hashlib
 import os
 import select
+import selectors
 import socket
 import ssl
 import struct
@@ -130,6 +131,15 @@ def rebuild_closed_socket(
 def reduce_bare_socket(sock: _socket.socket) -> NoReturn:
     """Refuse the C base class: it has no weak references, and so no identity."""
     raise RefusedError(sock, "It is the bare socket that socket.socket is made of.")
+
+
+@register(
+    selectors._BaseSelectorImpl, action="refuse", subclasses=True, refused="always",
+    hint="Make the selector inside the task.",
+)  # fmt: skip
+def reduce_selector(selector: Any) -> NoReturn:
+    """Refuse what finds its sockets by the numbers of their descriptors, which differ elsewhere."""
+    raise RefusedError(selector, "It watches descriptors of this process.")
 
 
 @register(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import Any
 
 from distributed import Client, LocalCluster
 
-from .things import SECONDS
+from .things import SECONDS, ping
 
 #: The folder from which this package is imported.
 ROOT = Path(__file__).parents[__name__.count(".")]
@@ -127,3 +128,32 @@ def wait_for_workers(client: Client, count: int) -> list[str]:
     """Wait for workers; return their addresses."""
     client.wait_for_workers(count, timeout=SECONDS)
     return sorted(client.nthreads())
+
+
+class LineServer:
+    """A `line_server` in a process of its own."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.line_server"],
+            stdout=subprocess.PIPE, env=environment(),
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        self.address = ("127.0.0.1", int(self.process.stdout.readline()))
+
+    def connect(self) -> socket.socket:
+        """Return a connection that has been used once, and so is counted."""
+        connected = socket.create_connection(self.address, timeout=SECONDS)
+        ping(connected)
+        return connected
+
+    def counts(self) -> tuple[int, int, int]:
+        """Return how many connections there were, are, and were at most at the same time."""
+        with socket.create_connection(self.address, timeout=SECONDS) as connected:
+            connected.sendall(b"count\n")
+            found = connected.makefile("r").readline().split()
+        return int(found[0]), int(found[1]), int(found[2])
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.communicate(timeout=10)

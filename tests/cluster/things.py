@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 import uuid
@@ -35,7 +36,14 @@ class PlainLock:
         self.held = False
 
 
-LOCKS = (type(threading.Lock()), PlainLock)
+class StuckLock(PlainLock):
+    """A lock for this process alone, as an object written in C without any pickling is."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError("cannot pickle 'StuckLock' object")
+
+
+LOCKS = (type(threading.Lock()), PlainLock, StuckLock)
 
 
 class Holder:
@@ -300,3 +308,29 @@ def spill(key: str, dask_worker: Any) -> bool:
             return False
     data.slow.cache.clear()
     return key in data.slow
+
+
+# --- What the tests of meaning use ----------------------------------------------------------------
+
+
+def ping(connected: socket.socket) -> str:
+    """Use a connection to a `line_server`."""
+    connected.sendall(b"ping\n")
+    answer = b""
+    while not answer.endswith(b"\n"):
+        answer += connected.recv(16)
+    return answer.decode().strip()
+
+
+class LabClient:
+    """A client of the user's own, as the documentation registers it."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.address = tuple(address)
+        self.connection = socket.create_connection(self.address, timeout=SECONDS)
+
+    def ask(self) -> str:
+        return ping(self.connection)
+
+    def close(self) -> None:
+        self.connection.close()

@@ -6,6 +6,7 @@ import _socket
 import datetime
 import functools
 import os
+import selectors
 import socket
 import ssl
 import struct
@@ -1016,3 +1017,10 @@ def test_authorities_in_a_file_are_those_of_the_sender(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with elsewhere():
         assert daskpickle.loads(daskpickle.dumps(context)).get_ca_certs() == []
+
+
+@pytest.mark.parametrize("make", [selectors.SelectSelector, selectors.DefaultSelector])
+def test_a_selector_is_refused(make: Callable[[], Any]) -> None:
+    """A selector, which pickles when it is written in Python, would watch other descriptors."""
+    with make() as selector, pytest.raises(RefusedError, match="It watches descriptors|it watches"):
+        daskpickle.dumps({"selector": selector})
