@@ -25,10 +25,12 @@ __all__ = ["find_path", "locate", "rename"]
 
 HINT = "Create it where it is used, inside the task, or register a reducer for its type."
 
-#: How CPython and cloudpickle say that a type cannot be pickled.
+#: How CPython, Cython and cloudpickle say that a type cannot be pickled.
 _CANNOT = re.compile(
     r"cannot pickle|can't pickle|no default __reduce__|cannot be (pickled|serialized)", re.I
 )
+#: And how multiprocessing does, in a `RuntimeError` (Lib/multiprocessing/context.py).
+_NOT_BETWEEN = "should only be shared between processes through inheritance"
 
 
 def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
@@ -49,7 +51,7 @@ def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
     refusal: RefusedError | None = None
     if isinstance(exc, RefusedError):
         refusal = exc
-    elif type(exc) in (TypeError, pickle.PicklingError) and _CANNOT.search(str(exc)):
+    elif _says_no(exc):
         refusal = RefusedError(chain[-1], _sentence(exc), HINT)
     if refusal is not None:
         refusal.path, refusal.key = path, key
@@ -58,6 +60,16 @@ def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
     if len(chain) > 1 and hasattr(exc, "add_note") and note not in getattr(exc, "__notes__", ()):
         exc.add_note(note)
     return exc
+
+
+def _says_no(exc: Exception) -> bool:
+    """Tell whether an object says by ``exc`` that it cannot be pickled.
+
+    A `NotImplementedError` would also tell Dask to go on to another way of pickling.
+    """
+    if type(exc) in (TypeError, pickle.PicklingError):
+        return _CANNOT.search(str(exc)) is not None
+    return isinstance(exc, NotImplementedError) or _NOT_BETWEEN in str(exc)
 
 
 def _sentence(exc: Exception) -> str:
