@@ -12,6 +12,7 @@ __all__ = [
     "PluginError",
     "RefusedError",
     "RegistrationError",
+    "RuntimeRefusedError",
     "VersionError",
 ]
 
@@ -92,6 +93,10 @@ class RefusedError(DaskpickleError, pickle.PicklingError, TypeError):
             else self.why
         )
         return f"Cannot pickle {self.type_name}{where}{host}{key}: {why}{hint}"
+
+
+class RuntimeRefusedError(RefusedError, RuntimeError):
+    """A refusal by an object that says no in a `RuntimeError`, as those of multiprocessing do."""
 
 
 class HandleError(DaskpickleError):

@@ -19,7 +19,7 @@ from typing import Any
 
 import cloudpickle
 
-from daskpickle.errors import RefusedError, describe_type
+from daskpickle.errors import RefusedError, RuntimeRefusedError, describe_type
 
 __all__ = ["find_path", "locate", "rename"]
 
@@ -52,7 +52,8 @@ def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
     if isinstance(exc, RefusedError):
         refusal = exc
     elif _says_no(exc):
-        refusal = RefusedError(chain[-1], _sentence(exc), HINT)
+        cls = RuntimeRefusedError if _NOT_BETWEEN in str(exc) else RefusedError
+        refusal = cls(chain[-1], _sentence(exc), HINT)
     if refusal is not None:
         refusal.path, refusal.key = path, key
         return refusal
