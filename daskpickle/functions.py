@@ -19,7 +19,7 @@ from cloudpickle import cloudpickle
 
 from daskpickle.identity import IdentityMap
 
-__all__ = ["BETTER", "reduce_code", "reduce_function"]
+__all__ = ["BETTER", "USABLE", "reduce_class", "reduce_code", "reduce_function"]
 
 #: What may be an argument of the function that makes the function: it cannot lead back to it.
 _ATOMS = frozenset((str, bytes, int, float, complex, bool, type(None)))
@@ -34,6 +34,7 @@ _NOWHERE = "<dynamic-code>"
 _ANONYMOUS = _NOWHERE in cloudpickle._code_reduce((lambda: None).__code__)[1]
 
 
+_NO_NAMES: dict[str, Any] = {}
 _make_function = cloudpickle._make_function
 _by_value_modules = cloudpickle._PICKLE_BY_VALUE_MODULES
 
@@ -106,13 +107,12 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
         From the ``id`` of a module's variables to what its functions share of them elsewhere:
         ``globals_ref`` of cloudpickle's pickler.
     """
-    owner = function.__module__
-    if owner != "__main__" and "<locals>" not in function.__qualname__:
-        known = sys.modules.get(owner) if type(owner) is str and not _by_value_modules else None
-        if known is not None and vars(known).get(function.__qualname__) is function:
-            return NotImplemented
-        if cloudpickle._should_pickle_by_reference(function):
-            return NotImplemented
+    if (
+        function.__module__ != "__main__"
+        and "<locals>" not in function.__qualname__
+        and (_is_importable(function) or cloudpickle._should_pickle_by_reference(function))
+    ):
+        return NotImplemented
     code = function.__code__
     facts = _facts(code)
     module = function.__globals__
@@ -162,6 +162,24 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
     return (
         _make_function, args, (attributes, more), None, None, cloudpickle._function_setstate,
     )  # fmt: skip
+
+
+def reduce_class(cls: type) -> Any:
+    """Reduce a class by value; return `NotImplemented` if it can be imported elsewhere.
+
+    By its name, too, if it is one of `types`, which cloudpickle reduces in another way.
+    """
+    if cls.__module__ != "__main__" and _is_importable(cls):
+        return NotImplemented
+    return cloudpickle._class_reduce(cls)
+
+
+def _is_importable(obj: Any) -> bool:
+    """Tell whether ``obj`` is found at once where it says that it is; the usual case."""
+    if _by_value_modules:
+        return False
+    module = sys.modules.get(obj.__module__) if type(obj.__module__) is str else None
+    return getattr(module, "__dict__", _NO_NAMES).get(obj.__qualname__) is obj
 
 
 def _differences(function: FunctionType, facts: _Code, base: dict[str, Any]) -> dict[str, Any]:

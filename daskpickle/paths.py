@@ -15,13 +15,26 @@ import types
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 
 from daskpickle.errors import RefusedError, RuntimeRefusedError, describe_type
 
-__all__ = ["find_path", "locate", "rename"]
+__all__ = [
+    "STATE",
+    "Route",
+    "Step",
+    "Watched",
+    "children",
+    "deeper",
+    "find_path",
+    "find_route",
+    "is_task",
+    "locate",
+    "refusal_of",
+    "rename",
+]
 
 HINT = "Create it where it is used, inside the task, or register a reducer for its type."
 
@@ -48,12 +61,7 @@ def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
         path, key = find_path(chain)
     except Exception:  # the objects on the way are anyone's
         return exc
-    refusal: RefusedError | None = None
-    if isinstance(exc, RefusedError):
-        refusal = exc
-    elif _says_no(exc):
-        cls = RuntimeRefusedError if _NOT_BETWEEN in str(exc) else RefusedError
-        refusal = cls(chain[-1], _sentence(exc), HINT)
+    refusal = refusal_of(exc, chain[-1])
     if refusal is not None:
         refusal.path, refusal.key = path, key
         return refusal
@@ -63,7 +71,17 @@ def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
     return exc
 
 
-def _says_no(exc: Exception) -> bool:
+def refusal_of(exc: BaseException, obj: Any) -> RefusedError | None:
+    """Return ``exc`` as a refusal of ``obj``, or None if it is an error of its own."""
+    if isinstance(exc, RefusedError):
+        return exc
+    if not _says_no(exc):
+        return None
+    cls = RuntimeRefusedError if _NOT_BETWEEN in str(exc) else RefusedError
+    return cls(obj, _sentence(exc), HINT)
+
+
+def _says_no(exc: BaseException) -> bool:
     """Tell whether an object says by ``exc`` that it cannot be pickled.
 
     A `NotImplementedError` would also tell Dask to go on to another way of pickling.
@@ -73,7 +91,7 @@ def _says_no(exc: Exception) -> bool:
     return isinstance(exc, NotImplementedError) or _NOT_BETWEEN in str(exc)
 
 
-def _sentence(exc: Exception) -> str:
+def _sentence(exc: BaseException) -> str:
     text = str(exc)
     if text.lower().startswith(("cannot pickle", "can't pickle")) and "object" in text[-8:]:
         return "It is tied to this process, and no reducer is registered for its type."
@@ -86,15 +104,18 @@ def _sentence(exc: Exception) -> str:
 _UNASKED = {type(None), bool, int, float, bytes, bytearray, str, dict, set, frozenset, list, tuple}
 
 
-class _Watched(pickle._Pickler):
+class Watched(pickle._Pickler):
     """The pure Python pickler under the rules of another one; keeps the chain of objects."""
 
     def __init__(self, pickler: Any) -> None:
-        drop = (lambda buffer: None) if pickler.proto > 4 else None
-        super().__init__(_Sink(), pickler.proto, buffer_callback=drop)
+        callback = self.take_buffer if pickler.proto > 4 else None
+        super().__init__(_Sink(), pickler.proto, buffer_callback=callback)
         self.dispatch_table = pickler.dispatch_table
         self.pickler = pickler
         self.chain: list[Any] = []
+
+    def take_buffer(self, buffer: pickle.PickleBuffer) -> None:
+        """Forget it."""
 
     def persistent_id(self, obj: Any) -> Any:
         ask = getattr(self.pickler, "persistent_id", None)
@@ -116,13 +137,13 @@ class _Sink:
 
 def _chain(root: Any, pickler: Any) -> list[Any]:
     """Return the objects from ``root`` to the one that fails; nothing if none does any more."""
-    watched = _Watched(pickler)
+    watched = Watched(pickler)
     try:
         watched.dump(root)
     except RecursionError:  # the C pickler comes further with the same limit
-        watched = _Watched(pickler)
+        watched = Watched(pickler)
         try:
-            with _deeper():
+            with deeper():
                 watched.dump(root)
         except RecursionError:
             return []
@@ -137,10 +158,11 @@ _limit = threading.Lock()
 
 
 @contextmanager
-def _deeper() -> Iterator[None]:
+def deeper(limit: int = 20_000) -> Iterator[None]:
+    """Allow more recursion, as written in Python the pickler needs it."""
     with _limit:
         outer = sys.getrecursionlimit()
-        sys.setrecursionlimit(max(outer, 20_000))
+        sys.setrecursionlimit(max(outer, limit))
         try:
             yield
         finally:
@@ -150,31 +172,69 @@ def _deeper() -> Iterator[None]:
 # --- Its path -----------------------------------------------------------------------------------
 
 
+#: The step to what a ``__reduce__`` or ``__getstate__`` returned, which is no part of the object.
+STATE = "<state>"
+
+
+class Step(NamedTuple):
+    """One step of a path.
+
+    Attributes
+    ----------
+    text : str
+        As the path says it: ``.session``.
+    number : int
+        Which of the children it leads to: a set has several ``<item>``.
+    holder : Any
+        What it leads away from.
+    """
+
+    text: str
+    number: int
+    holder: Any
+
+
+class Route(NamedTuple):
+    """A path, the steps it is made of, and the key of the Dask task that it leads through."""
+
+    path: str
+    steps: tuple[Step, ...]
+    key: str | None
+
+
 def find_path(chain: list[Any]) -> tuple[str, str | None]:
-    """Return the path of the last object of ``chain`` inside the first, and the task key if any.
+    """Return the path of the last object of ``chain`` inside the first, and the task key if any."""
+    route = find_route(chain)
+    return route.path, route.key
+
+
+def find_route(chain: list[Any]) -> Route:
+    """Return the way from the first object of ``chain`` to the last.
 
     Some objects on the way are no part of what they came from: what a ``__reduce__`` or
     ``__getstate__`` returned. The path goes around them where it can, and else says ``<state>``.
     """
-    known, key = [(chain[0], _root_name(chain[0]))], None
+    known: list[tuple[Any, Route]] = [(chain[0], Route(_root_name(chain[0]), (), None))]
     for child in chain[1:]:
-        if _is_task(child) and child.key is not None:
-            known, key = [(child, f"task {child.key!r}")], str(child.key)
-            continue
-        for number, (parent, path) in enumerate(known):
+        for number, (parent, (path, steps, key)) in enumerate(known):
             step = _step(parent, child)
             if step is not None:
                 around = known[: number + 1] if number else []
-                known = [*around, (child, path + step)]
+                known = [*around, (child, Route(path + step.text, (*steps, step), key))]
                 break
         else:
-            path = known[-1][1]
-            known.append((child, path if path.endswith("<state>") else path + "<state>"))
-    return known[-1][1], key
+            parent, (path, steps, key) = known[-1]
+            if not path.endswith(STATE):
+                path, steps = path + STATE, (*steps, Step(STATE, 0, parent))
+            known.append((child, Route(path, steps, key)))
+        if is_task(child) and child.key is not None:
+            steps = known[-1][1].steps
+            known = [(child, Route(f"task {child.key!r}", steps, str(child.key)))]
+    return known[-1][1]
 
 
 def _root_name(root: Any) -> str:
-    if _is_task(root) and root.key is not None:
+    if is_task(root) and root.key is not None:
         return f"task {root.key!r}"
     if type(root) is types.FunctionType or issubclass(type(root), type):
         return str(root.__name__)
@@ -190,23 +250,24 @@ def _owner(obj: Any) -> str:
     return str(type(obj).__module__).partition(".")[0]
 
 
-def _is_task(obj: Any) -> bool:
+def is_task(obj: Any) -> bool:
+    """Tell whether an object is a task of a Dask graph."""
     cls = type(obj)
     return str(cls.__module__).endswith("._task_spec") and hasattr(cls, "substitute")
 
 
-def _step(parent: Any, child: Any) -> str | None:
+def _step(parent: Any, child: Any) -> Step | None:
     """Return how code reaches ``child`` from ``parent``, if it is one step away."""
-    for say, name, value in _children(parent):
+    for number, (say, name, value) in enumerate(children(parent)):
         if value is child:
-            return say(name)
+            return Step(say(name), number, parent)
     return None
 
 
 Child = tuple[Callable[[Any], str], Any, Any]  # how to say it, its name, what it is
 
 
-def _children(parent: Any) -> Iterator[Child]:
+def children(parent: Any) -> Iterator[Child]:
     """Yield what is one step away. No code of ``parent`` runs: it may be anything."""
     cls = type(parent)
     if issubclass(cls, dict):
@@ -235,7 +296,7 @@ def _children(parent: Any) -> Iterator[Child]:
     elif issubclass(cls, functools.partial):
         yield from ((".args[{}]".format, *pair) for pair in enumerate(parent.args))
         yield from ((".keywords[{!r}]".format, *pair) for pair in parent.keywords.items())
-    elif _is_task(parent):
+    elif is_task(parent):
         yield from ((".args[{}]".format, *pair) for pair in enumerate(getattr(parent, "args", ())))
         yield from ((".kwargs[{!r}]".format, *p) for p in getattr(parent, "kwargs", {}).items())
     if hasattr(cls, "__dask_graph__") or _owner(parent) == "dask":

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import cloudpickle
 
 from daskpickle import reducers  # noqa: F401 - its index tells the registry where rooms are
-from daskpickle.functions import USABLE, reduce_function
+from daskpickle.functions import USABLE, reduce_class, reduce_function
 from daskpickle.policy import current_policy
 from daskpickle.quick import Picklers, is_builtin
 from daskpickle.table import DispatchTable, Resolved
@@ -25,7 +25,6 @@ class _Writer(Protocol):
     def write(self, data: bytes, /) -> Any: ...
 
 
-_reduce_class = cloudpickle.cloudpickle._class_reduce
 _instance_table: Any = pickle.Pickler.dispatch_table  # a C member
 
 
@@ -140,7 +139,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if cls is FunctionType:
             return self._function_reduce(obj)
         if issubclass(cls, type):
-            return _reduce_class(obj)
+            return reduce_class(obj)
         return NotImplemented
 
     def _function_reduce(self, function: FunctionType) -> Any:

@@ -22,7 +22,7 @@ from typing import Any
 from cloudpickle import cloudpickle
 
 from daskpickle.errors import RefusedError
-from daskpickle.functions import USABLE, reduce_function
+from daskpickle.functions import USABLE, reduce_class, reduce_function
 from daskpickle.pool import count_fired
 from daskpickle.table import DispatchTable, Reducer, Resolved
 
@@ -95,7 +95,7 @@ class _Full(pickle.Pickler):
 
     def reduce_class(self, cls: type) -> Any:
         """Reduce a class by value, if it cannot be imported elsewhere."""
-        reduced = cloudpickle._class_reduce(cls)
+        reduced = reduce_class(cls)
         if reduced is not NotImplemented and len(reduced) > 2:
             self.by_value = True
         return reduced
@@ -109,14 +109,14 @@ class _FullResolved(Resolved):
     def __missing__(self, cls: type) -> Reducer:
         if not issubclass(cls, type):
             return super().__missing__(cls)
-        reduce_class = self.pickler.reduce_class
+        by_value = self.pickler.reduce_class
         try:
             registered: Reducer = super().__missing__(cls)
         except KeyError:
             registered = operator.attrgetter("__qualname__")  # a global name
 
         def reduce(obj: type) -> Any:
-            reduced = reduce_class(obj)
+            reduced = by_value(obj)
             return registered(obj) if reduced is NotImplemented else reduced
 
         self[cls] = reduce

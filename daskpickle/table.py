@@ -231,6 +231,7 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
             return reduced.bind(obj, type(obj), scope).reduce()
         return reduced
 
+    reduce.registration = registration  # type: ignore[attr-defined] # for who asks what it is
     if not subclasses:
         if getattr(reducer, "fixed", False):
             quiet = _once(quiet)

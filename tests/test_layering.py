@@ -21,10 +21,13 @@ ARROWS: dict[str, set[str]] = {
     "pool": {"errors", "identity"},
     "handles": {"errors", "identity", "pool"},
     "plugins": {"errors"},
-    "table": {"errors", "handles", "identity", "pool"},
+    "compiled": set(),
+    "functions": {"identity"},
+    "table": {"compiled", "errors", "functions", "handles", "identity", "pool"},
+    "quick": {"errors", "functions", "pool", "table"},
     "reducers": {"plugins", "table"},  # the index: it imports no room
     "policy": {"errors", "table"},
-    "pickler": {"errors", "handles", "policy", "reducers", "table"},
+    "pickler": {"errors", "functions", "handles", "policy", "quick", "reducers", "table"},
     "paths": {"errors", "handles", "table"},
     "_autostart": set(),
 }

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import daskpickle
@@ -373,6 +373,7 @@ WRAPPERS: list[Callable[[Any], Any]] = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(WRAPPERS), max_size=12))
 def test_the_path_leads_through_any_nesting(wrappers: list[Callable[[Any], Any]]) -> None:
     """Whatever holds the object, the path evaluates to it."""

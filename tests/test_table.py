@@ -747,6 +747,7 @@ def test_subclasses_of_builtins_can_be_registered_for() -> None:
         pass
 
     assert travel(Mine(a=1)) == {"seen": True}
+    daskpickle.unregister(dict)
 
 
 def test_a_recipe_must_return_a_tuple() -> None:

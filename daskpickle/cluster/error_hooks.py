@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import dask
@@ -61,48 +62,49 @@ class ErrorMessages(Rebinding):
 
     def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def error_message(e: BaseException, status: str = "error") -> Any:
-            try:
-                dumps(e)
-            except RefusedError as refusal:
-                e = _refuse_error(e, refusal)
-            except Exception:  # Dask has an answer to these
-                pass
-            return original(e, status)
+            refusal = _refusal(type(e).__name__, e)
+            return original(e if refusal is None else _told(e, refusal), status)
 
         return error_message
 
 
-def _refuse_error(error: BaseException, refusal: RefusedError) -> BaseException:
+def _told(error: BaseException, refusal: RefusedError) -> BaseException:
+    """Return a refusal with the words of the error that holds what cannot travel."""
     if refusal is error:
         return error
     try:
         said = repr(error)[:LONG]
-    except Exception:
+    except Exception:  # it is anyone's
         said = describe_type(error)
     new = RefusedError(
         object, f"{refusal.why} It is held by the error that was raised: {said}.", refusal.hint
     )
-    new.type_name, new.key, new.host = refusal.type_name, refusal.key, settings.host or None
-    new.path = rename(refusal.path, error, type(error).__name__)
+    new.type_name, new.path, new.host = refusal.type_name, refusal.path, settings.host or None
     return new.with_traceback(error.__traceback__)
 
 
 class LostResults(Method):
-    """`distributed.Future._result`, as `as_completed` asks: a result that cannot be delivered.
+    """`distributed.Future._result`: a result that cannot be delivered is its own error alone.
 
-    Dask drops the error on the event loop, and the iteration never ends.
+    Dask fetches several results at once, and a refused one would be the error of all. Where
+    `as_completed` asks, it drops the error on the event loop, and the iteration never ends.
     """
 
     owner, name = Future, "_result"
 
     def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
         async def _result(future: Any, raiseit: bool = True) -> Any:
-            try:
-                return await original(future, raiseit)
-            except RefusedError as exc:
-                if raiseit:
-                    raise
-                return Undelivered(exc)
+            others: set[str] = set()
+            while True:
+                try:
+                    return await original(future, raiseit)
+                except RefusedError as exc:
+                    if exc.key not in (None, str(future.key), *others):
+                        others.add(exc.key)
+                    elif raiseit:
+                        raise
+                    else:
+                        return Undelivered(exc)
 
         return _result
 
@@ -134,42 +136,47 @@ class Annotations(Method):
     def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _graph_to_futures(client: Any, *args: Any, **kwargs: Any) -> Any:
             annotations = dask.get_annotations()
-            if annotations:
-                _check("annotations", annotations)
+            refusal = _refusal("annotations", annotations) if annotations else None
+            if refusal is not None:
+                raise refusal
             return original(client, *args, **kwargs)
 
         return _graph_to_futures
 
 
 class Starting(Method):
-    """`distributed.Nanny.start`: what a worker process is started with cannot be pickled.
+    """`distributed.Nanny.start`: what a worker process is started with is refused before.
 
-    Dask says "Nanny failed to start", and its reason is an assertion.
+    Dask says "Nanny failed to start", if it says anything: releases of 2025 wait for ever.
     """
 
     owner, name = Nanny, "start"
 
     def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
         async def start(nanny: Any) -> Any:
-            try:
-                return await original(nanny)
-            except Exception:
-                try:
-                    _check("worker_kwargs", nanny.worker_kwargs)
-                except RefusedError as refusal:
-                    raise refusal from None
-                raise
+            refusal = _refusal("worker_kwargs", nanny.worker_kwargs)
+            if refusal is not None and refusal.type_name not in map(describe_type, _inherited()):
+                raise refusal
+            return await original(nanny)
 
         return start
 
 
-def _check(name: str, value: Any) -> None:
-    """Refuse ``value``, which the path calls ``name``, if it cannot be pickled."""
+def _inherited() -> list[type]:
+    """Return the classes of what `multiprocessing` hands down itself, such as sockets."""
+    return list(ForkingPickler._extra_reducers)  # type: ignore[attr-defined]
+
+
+def _refusal(name: str, value: Any) -> RefusedError | None:
+    """Return why ``value``, which the path calls ``name``, cannot be pickled, or None."""
     try:
         dumps(value, buffer_callback=lambda buffer: None)
     except RefusedError as refusal:
         refusal.path = rename(refusal.path, value, name)
-        raise
+        return refusal
+    except Exception:  # Dask has an answer to these
+        return None
+    return None
 
 
 #: In the order in which they are installed.

@@ -270,24 +270,25 @@ def _operands_in(seen: Iterable[Any]) -> dict[int, Any]:
     """Return, by id, the objects that the tasks and expressions among these refer to directly."""
     shared: dict[int, Any] = {}
     for obj in seen:
-        if isinstance(obj, GraphNode):
+        if isinstance(obj, (GraphNode, Expr)):
             shared.update((id(value), value) for value in _operands_of(obj))
-        elif isinstance(obj, Expr):
-            shared.update((id(value), value) for value in obj.operands)
     return shared
 
 
-def _operands_of(node: GraphNode) -> Iterator[Any]:
+def _operands_of(node: GraphNode | Expr) -> Iterator[Any]:
+    """Yield what a node refers to, itself or in a list, tuple or dict."""
+    values: Iterable[Any] = ()
     if isinstance(node, Task):
-        for value in (node.func, *node.args, *node.kwargs.values()):
-            if type(value) in (list, tuple):
-                yield from (v for v in value if not isinstance(v, _ATOMS))
-            elif type(value) is dict:
-                yield from (v for v in value.values() if not isinstance(v, _ATOMS))
-            elif not isinstance(value, (*_ATOMS, GraphNode)):
-                yield value
+        values = (node.func, *node.args, *node.kwargs.values())
     elif isinstance(node, DataNode):
-        yield node.value
+        values = (node.value,)
+    elif isinstance(node, Expr):
+        values = node.operands
+    for value in values:
+        inner: Iterable[Any] = value.values() if type(value) is dict else (value,)
+        for item in value if type(value) in (list, tuple) else inner:
+            if not isinstance(item, (*_ATOMS, GraphNode)):
+                yield item
 
 
 class _Envelope(Pickler):
@@ -328,10 +329,7 @@ class Sealer:
         """Return ``obj`` sealed, or None if it holds nothing of ours."""
         entry = self._sealed.get(id(obj))
         if entry is None:
-            self._sealed[id(obj)] = (
-                obj,
-                None,
-            )  # what refers back to it while it is sealed, holds it
+            self._sealed[id(obj)] = (obj, None)  # what refers back to it meanwhile holds it itself
             entry = self._sealed[id(obj)] = (obj, self._seal(obj))
         return entry[1]
 
@@ -360,36 +358,45 @@ class Sealer:
 
     def argument(self, value: Any) -> Any:
         """Return a task's argument, sealed if it holds ours."""
-        if isinstance(value, _ATOMS):
+        if isinstance(value, (*_ATOMS, _Inert)):
             return value
+        if isinstance(value, Task):
+            return self._task(value)
+        if type(value) is DataNode:
+            return self._literal(value.value) or value
+        return value if isinstance(value, GraphNode) else self._literal(value) or value
+
+    def _literal(self, value: Any) -> Sealed | None:
         if isinstance(value, SealedFunction):
             return value.sealed
-        if isinstance(value, GraphNode):
-            return self.node(value) if isinstance(value, Task) else value
-        return self.seal(value) or value
+        return value if isinstance(value, Sealed) else self.seal(value)
 
-    def node(self, node: Any) -> Any:
-        """Return a graph node with its parts sealed."""
+    def node(self, node: Any, *, within: bool = False) -> Any:
+        """Return a node of a graph, or one within a task, with its parts sealed."""
         if type(node) is DataNode:
-            sealed = node.value if isinstance(node.value, Sealed) else self.seal(node.value)
+            sealed = self._literal(node.value)
+            if sealed is None:
+                return node
+            if within:
+                return SealedTask(node.key, _itself, sealed)
             # Data outlives the call: what it holds arrives as lazy handles.
-            return node if sealed is None else SealedTask(node.key, _load_data, _Inert(sealed))
-        if type(node) in (Task, SealedTask) or isinstance(node, NestedContainer):
-            return self._task(node)
-        return node
+            return SealedTask(node.key, _load_data, _Inert(sealed))
+        return self._task(node) if isinstance(node, Task) else node
 
     def _task(self, task: Any) -> Any:
+        if type(task) not in (Task, SealedTask) and not isinstance(task, NestedContainer):
+            return task
         if task.func is _execute_subgraph:
-            inner = {key: self.node(node) for key, node in task.args[0].items()}
-            func, args = task.func, (inner, *task.args[1:])
-            changed = any(inner[key] is not task.args[0][key] for key in inner) or any(
-                isinstance(node, SealedTask) for node in inner.values()
-            )
+            inner = {key: self.node(node, within=True) for key, node in task.args[0].items()}
+            func = task.func
+            args = (inner, *task.args[1:3], *map(self.argument, task.args[3:]))
+            changed = any(isinstance(node, SealedTask) for node in inner.values())
         else:
             nested = isinstance(task, NestedContainer)
             func = task.func if nested else self.function(task.func)
             args = tuple(map(self.argument, task.args))
-            changed = isinstance(func, SealedFunction) or any(map(_holds_sealed, args))
+            changed = isinstance(func, SealedFunction)
+        changed = changed or any(map(_holds_sealed, args))
         kwargs = {k: v if k == "constructor" else self.argument(v) for k, v in task.kwargs.items()}
         if not changed and not any(map(_holds_sealed, kwargs.values())):
             return task
@@ -419,6 +426,10 @@ class _Inert:
 
     def __init__(self, sealed: Sealed) -> None:
         self.sealed = sealed
+
+
+def _itself(obj: Any) -> Any:
+    return obj
 
 
 def _load_data(inert: _Inert) -> Any:

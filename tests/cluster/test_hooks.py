@@ -38,7 +38,7 @@ def hooked() -> dict[str, object]:
             found.update({f"{name}.{attribute}": v for attribute, v in vars(module).items()})
     for cls in (distributed.Client, distributed.Worker, distributed.actor.Actor):
         found.update({f"{cls.__name__}.{attribute}": v for attribute, v in vars(cls).items()})
-    found["ForkingPickler"] = ForkingPickler._extra_reducers
+    found["ForkingPickler"] = ForkingPickler._copyreg_dispatch_table
     found["func_dumps"] = dask.config.get("func_dumps", None)
     found["func_loads"] = dask.config.get("func_loads", None)
     found.update({f"cloudpickle {n}": t for n, t in enumerate(cloudpickle.Pickler.dispatch_table.maps)})

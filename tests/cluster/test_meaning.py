@@ -29,7 +29,10 @@ from .things import SECONDS, WORKS, Holder, LabClient, fail_once, ping, spill, t
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(SECONDS + 5)]
 
 
-@pytest.fixture(scope="module", params=["tcp", "inproc"])
+KEEPS = pytest.mark.leaks("Workers in this process keep what tasks have opened.")
+
+
+@pytest.fixture(scope="module", params=["tcp", pytest.param("inproc", marks=KEEPS)])
 def transport_client(request: pytest.FixtureRequest) -> Iterator[Client]:
     """A client whose scheduler runs in this process; on "inproc" its workers do so as well."""
     with local_cluster(processes=request.param == "tcp", threads_per_worker=2) as client:

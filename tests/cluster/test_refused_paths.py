@@ -54,14 +54,9 @@ def nestings(case: Case) -> tuple[str, ...]:
     return case.nestings if case.core else tuple(n for n in case.nestings if n == "attribute")
 
 
-def parameters(case: Case, nesting: str) -> Any:
-    leaks = pytest.mark.leaks("Dask leaves the pipes to a process that it could not start.")
-    marks = [leaks] if case.id == "nanny_spawn" else []
-    return pytest.param(case, nesting, id=f"{case.id}-{nesting}", marks=marks)
-
-
 @pytest.mark.parametrize(
-    ("case", "nesting"), [parameters(case, n) for case in REFUSED for n in nestings(case)]
+    ("case", "nesting"),
+    [pytest.param(c, n, id=f"{c.id}-{n}") for c in REFUSED for n in nestings(c)],
 )
 def test_the_client_is_told_which_object_and_what_to_do(
     client: Client, stand: Stand, case: Case, nesting: str

@@ -1,0 +1,354 @@
+"""`daskpickle.functions`: functions by value do what cloudpickle's do, for any node."""
+
+from __future__ import annotations
+
+import collections
+import collections.abc
+import functools
+import gc
+import marshal
+import os.path
+import pickle
+import pickletools
+import sys
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+import pytest
+
+import daskpickle
+from daskpickle import functions
+
+counter = 0
+NAMES = {"a": 1}
+
+
+def by_value(function: Any) -> Any:
+    """Return a function as if it were defined in a script."""
+    code = function.__code__
+    made = types.FunctionType(
+        code, {**function.__globals__, "__name__": "__main__"}, function.__name__,
+        function.__defaults__, function.__closure__,
+    )  # fmt: skip
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__dict__.update(function.__dict__)
+    made.__annotations__ = dict(function.__annotations__)
+    made.__qualname__ = function.__qualname__
+    made.__doc__ = function.__doc__
+    return made
+
+
+def plain(x: Any) -> Any:
+    return x + 1
+
+
+def documented(x: int, y: str = "y", *args: Any, z: float = 2.0, **kwargs: Any) -> tuple[Any, ...]:
+    """Say something."""
+    return x, y, args, z, kwargs
+
+
+def uses_globals(x: Any) -> Any:
+    return NAMES["a"] + x, os.path.join("a", "b"), collections.abc.Mapping.__name__, plain(1)
+
+
+def recursive(n: int) -> int:
+    return n * recursive(n - 1) if n else 1
+
+
+def reads_itself() -> Any:
+    return reads_itself.note  # type: ignore[attr-defined]
+
+
+reads_itself.note = "noted"  # type: ignore[attr-defined]
+
+
+def make_counter() -> tuple[Callable[[], int], Callable[[], int]]:
+    count = 0
+
+    def up() -> int:
+        nonlocal count
+        count += 1
+        return count
+
+    def look() -> int:
+        return count
+
+    return up, look
+
+
+def make_recursive() -> Callable[[int], int]:
+    def local(n: int) -> int:
+        return n * local(n - 1) if n else 1
+
+    return local
+
+
+def make_with_empty_cell() -> Callable[[], Any]:
+    def local() -> Any:
+        return later  # noqa: F821
+
+    if counter:
+        later = 1  # noqa: F841
+    return local
+
+
+def generator(n: int) -> Any:
+    yield from range(n)
+
+
+def with_default_of_itself() -> Any:
+    holder: list[Any] = []
+
+    def local(x: Any = holder) -> Any:
+        return x[0] is local
+
+    holder.append(local)
+    return local
+
+
+class Base:
+    def name(self) -> str:
+        return "base"
+
+
+def make_class() -> type:
+    class Local(Base):
+        attribute = lambda self: self.name()
+
+        def name(self) -> str:
+            return "local " + super().name()
+
+        @staticmethod
+        def static(x: int = 1) -> int:
+            return x
+
+    return Local
+
+
+CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+    "lambda": (lambda x: x + 1, lambda f: f(1)),
+    "plain": (by_value(plain), lambda f: f(1)),
+    "documented": (by_value(documented), lambda f: (f(1, "b", 3, z=4, k=5), f(1), f.__doc__)),
+    "globals": (by_value(uses_globals), lambda f: f(1)),
+    "recursive": (by_value(recursive), lambda f: f(5)),
+    "reads itself": (by_value(reads_itself), lambda f: f.note),
+    "closure": (make_counter()[0], lambda f: (f(), f())),
+    "recursive closure": (make_recursive(), lambda f: f(5)),
+    "generator": (by_value(generator), lambda f: list(f(3))),
+    "default that holds it": (with_default_of_itself(), lambda f: f()),
+    "partial": (functools.partial(lambda x, y: (x, y), 1), lambda f: f(2)),
+    "set in code": (lambda x: x in {1, 2, "a"}, lambda f: (f(1), f(3))),
+    "nested code": (lambda: [[y for y in range(x)] for x in range(3)], lambda f: f()),
+    "default": (lambda x=3, *, y=4: (x, y), lambda f: f()),
+    "mutable default": (lambda x=[]: x, lambda f: f()),  # noqa: B006
+    "class": (make_class(), lambda c: (c().name(), c().attribute(), c.static(2))),
+    "method": (make_class()().name, lambda m: m()),
+}
+
+
+@pytest.fixture(params=sorted(CASES))
+def case(request: pytest.FixtureRequest) -> tuple[Any, Callable[[Any], Any]]:
+    return CASES[request.param]
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_it_does_what_it_did(case: Any, protocol: int) -> None:
+    """Here, and after it has been pickled where it arrived."""
+    function, call = case
+    received = pickle.loads(daskpickle.dumps(function, protocol))
+    again = pickle.loads(daskpickle.dumps(received, protocol))
+    assert call(received) == call(pickle.loads(cloudpickle.dumps(function)))
+    assert call(again) == call(pickle.loads(cloudpickle.dumps(function)))
+
+
+ATTRIBUTES = (
+    "__name__", "__qualname__", "__module__", "__doc__", "__defaults__", "__kwdefaults__",
+    "__annotations__", "__dict__",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [n for n, c in CASES.items() if isinstance(c[0], types.FunctionType)])
+def test_it_has_the_attributes_that_it_had(name: str) -> None:
+    """As many as cloudpickle gives it."""
+    function = CASES[name][0]
+    received = pickle.loads(daskpickle.dumps(function))
+    expected = pickle.loads(cloudpickle.dumps(function))
+    for attribute in ATTRIBUTES:
+        ours, theirs = getattr(received, attribute), getattr(expected, attribute)
+        if attribute == "__defaults__" and name == "default that holds it":
+            continue  # each holds itself
+        assert ours == theirs, attribute
+    names = set(expected.__globals__) - {"__builtins__"}
+    assert set(received.__globals__) - {"__builtins__"} == names
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("__name__", "other"), ("__qualname__", "Some.other"), ("__module__", "some.where"),
+        ("__doc__", "Other."), ("__doc__", None), ("__defaults__", (5, 6)),
+        ("__kwdefaults__", {"z": 7}), ("__annotations__", {"x": "int"}),
+    ],
+)  # fmt: skip
+def test_attributes_that_were_set_travel(attribute: str, value: Any) -> None:
+    """They are looked at in each dump, and not kept with the code."""
+    function = by_value(documented)
+    daskpickle.dumps(function)
+    setattr(function, attribute, value)
+    function.extra = [1]
+    received = pickle.loads(daskpickle.dumps(function))
+    assert getattr(received, attribute) == value
+    assert received.extra == [1]
+
+
+def test_what_it_refers_to_is_looked_at_each_time() -> None:
+    """Globals and closures change, code does not."""
+    function = by_value(uses_globals)
+    for number in (1, 2):
+        function.__globals__["NAMES"] = {"a": number}
+        assert pickle.loads(daskpickle.dumps(function))(0)[0] == number
+    up, _ = make_counter()
+    for number in (1, 2):
+        assert pickle.loads(daskpickle.dumps(up))() == number
+        up()
+
+
+def test_functions_share_what_they_shared() -> None:
+    """Variables of their module, as in cloudpickle; and a variable of an outer function."""
+    module = types.ModuleType("__main__")
+    exec("n = 0\ndef up():\n    global n\n    n += 1\ndef look():\n    return n", vars(module))
+    up, look = pickle.loads(daskpickle.dumps([module.up, module.look]))
+    up()
+    assert look() == 1
+    up, look = pickle.loads(daskpickle.dumps(make_counter()))
+    up()
+    assert look() == 1
+
+
+def test_modules_of_two_functions_all_arrive() -> None:
+    """Also those that only the second one uses."""
+    module = types.ModuleType("__main__")
+    source = "import os.path, json\ndef one():\n    return json.dumps(1)\ndef two():\n    return os.path.join('a', json.dumps(2))"
+    exec(source, vars(module))
+    for functions_ in ([module.one, module.two], [module.two, module.one]):
+        received = pickle.loads(daskpickle.dumps(functions_))
+        assert {f.__name__: f() for f in received} == {"one": "1", "two": os.path.join("a", "2")}
+
+
+def test_an_empty_cell_stays_empty() -> None:
+    """It is a NameError there too."""
+    received = pickle.loads(daskpickle.dumps(make_with_empty_cell()))
+    with pytest.raises(NameError):
+        received()
+
+
+def globals_in(data: bytes) -> set[str]:
+    """Return the modules that a stream names."""
+    strings: list[str] = []
+    found = set()
+    for opcode, arg, _ in pickletools.genops(data):
+        if isinstance(arg, str):
+            strings.append(arg)
+        if opcode.name == "STACK_GLOBAL":
+            found |= {text for text in strings if text.partition(".")[0] == "daskpickle"}
+    return found
+
+
+def test_the_stream_names_nothing_of_ours(case: Any) -> None:
+    """A node without daskpickle loads it."""
+    function, _ = case
+    if function.__class__ is type or getattr(function, "__self__", None) is not None:
+        return
+    assert not [name for name in globals_in(daskpickle.dumps(function)) if name != __name__]
+
+
+def test_a_bare_interpreter_runs_it(fresh_process: Callable[..., bytes]) -> None:
+    """One in which daskpickle cannot be imported."""
+    add = eval("lambda x, y=2: x + y", {"__name__": "__main__"})
+    code = """
+        import pickle, sys
+        sys.modules["daskpickle"] = None
+        print(pickle.load(sys.stdin.buffer)(1))
+    """
+    assert fresh_process(code, daskpickle.dumps(add)).strip() == b"3"
+
+
+def test_the_bytes_do_not_depend_on_the_process(fresh_process: Callable[..., bytes]) -> None:
+    """Not on the hash seed, nor on what was interned or pickled before."""
+    code = """
+        import sys, daskpickle
+        def make(n):
+            def inner(x, *, key="k"):
+                return [x, n, key, {"a": len, "b": sys.version}, (lambda: inner)]
+            return inner
+        def outer(x): return make(x)(x)
+        if len(sys.argv) > 1 or sys.flags.hash_randomization:
+            daskpickle.dumps([make(1), outer])
+        sys.stdout.buffer.write(daskpickle.dumps([outer, make(2)]))
+    """
+    streams = {fresh_process(code, env={"PYTHONHASHSEED": seed}) for seed in ("0", "1", "2")}
+    assert len(streams) == 1
+
+
+def test_the_same_function_gives_the_same_bytes(case: Any) -> None:
+    """Dump after dump, alone and in the pass that stands for all others."""
+    function, _ = case
+    assert daskpickle.dumps(function) == daskpickle.dumps(function)
+    assert daskpickle.dumps([1, function]) == daskpickle.dumps([1, function])
+
+
+def test_code_that_marshal_refuses_travels_in_parts() -> None:
+    """A constant that no compiler makes."""
+    code = (lambda: 1).__code__
+    odd = code.replace(co_consts=tuple(object if c == 1 else c for c in code.co_consts))
+    if object not in odd.co_consts:  # a Python that has no constant for small integers
+        odd = code.replace(co_consts=(*code.co_consts, object))
+    with pytest.raises(ValueError, match="unmarshallable"):
+        marshal.dumps(odd)
+    function = types.FunctionType(odd, {"__name__": "__main__"})
+    assert pickle.loads(daskpickle.dumps(function))() in (object, 1)
+
+
+def test_by_reference_as_cloudpickle_decides() -> None:
+    """What can be imported by name is not sent."""
+    assert functions.reduce_function(plain, {}) is NotImplemented
+    assert functions.reduce_class(Base) is NotImplemented
+    moved = by_value(plain)
+    moved.__module__ = __name__  # there is another one of that name
+    assert functions.reduce_function(moved, {}) is not NotImplemented
+    try:
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        assert functions.reduce_function(plain, {}) is not NotImplemented
+        assert functions.reduce_class(Base) is not NotImplemented
+        assert b"_make_function" in daskpickle.dumps([Base(), plain])
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    assert b"_make_function" not in daskpickle.dumps([Base(), plain])
+
+
+def test_code_dies_with_its_function() -> None:
+    """Its bytes are kept for as long as it lives."""
+    references = []
+    for number in range(100):
+        function = eval(f"lambda x: x + {number}", {"__name__": "__main__"})
+        assert pickle.loads(daskpickle.dumps(function))(1) == number + 1
+        references.append(weakref.ref(function.__code__))
+    del function
+    gc.collect()
+    assert not [ref for ref in references if ref() is not None]
+
+
+def test_what_was_found_by_value_last_time_is_only_a_guess() -> None:
+    """Objects of one class that lead to a function by value, by turns with ones that do not."""
+    for _ in range(3):
+        for function in (lambda x: x, plain, len):
+            received = pickle.loads(daskpickle.dumps([Holder(function)]))
+            assert received[0].function(["x"] if function is len else 1) in (1, 2)
+
+
+class Holder:
+    def __init__(self, function: Any) -> None:
+        self.function = function
