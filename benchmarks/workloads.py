@@ -20,7 +20,7 @@ from dask._task_spec import Task, TaskRef
 N = 10_000
 
 #: The definitions that a user makes in a script or a notebook; they are executed in ``__main__``.
-IN_MAIN = '''
+IN_MAIN = """
 import dataclasses
 import numpy
 from dask import delayed
@@ -49,7 +49,7 @@ def work(x):
 @delayed
 def collect(xs):
     return len(xs)
-'''
+"""
 
 
 @dataclasses.dataclass
@@ -133,33 +133,79 @@ def workloads(main: Any) -> Iterator[Workload]:
     """Yield all of them; ``main`` is the module ``__main__``."""
     d = "distributed"
     rng = random.Random(1)
-    yield Workload("10k dataclass instances", lambda: [Record(i, i / 3, f"r{i}") for i in range(N)], goal=0.70)
+    yield Workload(
+        "10k dataclass instances", lambda: [Record(i, i / 3, f"r{i}") for i in range(N)], goal=0.70
+    )
     yield Workload("10k plain instances", lambda: [Plain(i) for i in range(N)], goal=0.70)
     yield Workload("10k slots instances", lambda: [Slotted(i) for i in range(N)], goal=0.70)
-    yield Workload("10k attrs instances", lambda: [Attrs(i, i / 3, f"r{i}") for i in range(N)], goal=0.70)
+    yield Workload(
+        "10k attrs instances", lambda: [Attrs(i, i / 3, f"r{i}") for i in range(N)], goal=0.70
+    )
     yield Workload("10k instances of 300 classes", many_classes)
     yield Workload("10k datetime, timedelta, complex, Decimal", times)
     yield Workload("10k numpy scalars", lambda: [numpy.float64(i) for i in range(N)])
     yield Workload("nested builtins", nested)
     yield Workload("1e6 integers", lambda: [rng.randrange(2**31) for _ in range(1_000_000)])
-    yield Workload("10k objects, each with a lock", lambda: [Locked(i) for i in range(N)], "copyreg", 0.75)
+    yield Workload(
+        "10k objects, each with a lock", lambda: [Locked(i) for i in range(N)], "copyreg", 0.75
+    )
     yield Workload("an integer", lambda: 1, goal=2.7)
-    yield Workload("a small message", lambda: {"op": "update", "key": "x-1", "nbytes": 28, "type": None}, goal=2.1)
+    yield Workload(
+        "a small message",
+        lambda: {"op": "update", "key": "x-1", "nbytes": 28, "type": None},
+        goal=2.1,
+    )
     yield Workload("an integer ", lambda: 1, d, 0.25)
-    yield Workload("a small message ", lambda: {"op": "update", "key": "x-1", "nbytes": 28}, d, 0.25)
+    yield Workload(
+        "a small message ", lambda: {"op": "update", "key": "x-1", "nbytes": 28}, d, 0.25
+    )
     yield Workload("10k tasks", lambda: tasks(operator.add), d, 0.60)
     yield Workload("10k tasks of a function in __main__", lambda: tasks(main.add_one), d, 0.30)
     yield Workload("one task", lambda: Task("x", operator.add, TaskRef("y"), 1), d, 0.65)
-    yield Workload("one task of a function in __main__", lambda: Task("x", main.add_one, TaskRef("y")), d, 0.35)
-    yield Workload("an array graph", lambda: dask.array.ones((1000, 1000), chunks=100).sum().__dask_graph__(), d)
-    yield Workload("a delayed graph in __main__", lambda: main.collect([main.work(i) for i in range(1000)]).__dask_graph__(), d, 0.30)
+    yield Workload(
+        "one task of a function in __main__", lambda: Task("x", main.add_one, TaskRef("y")), d, 0.35
+    )
+    yield Workload(
+        "an array graph",
+        lambda: dask.array.ones((1000, 1000), chunks=100).sum().__dask_graph__(),
+        d,
+    )
+    yield Workload(
+        "a delayed graph in __main__",
+        lambda: main.collect([main.work(i) for i in range(1000)]).__dask_graph__(),
+        d,
+        0.30,
+    )
     yield Workload("a lambda", lambda: lambda x: x + 1, d, 0.25)
     yield Workload("a function in __main__", lambda: main.add_one, d, 0.25)
     yield Workload("a function in __main__ that uses numpy", lambda: main.root, d, 0.10)
-    yield Workload("10k dataclass instances of __main__", lambda: [main.Point(i, i / 3, f"r{i}") for i in range(N)], d, 0.25)
-    yield Workload("10k plain instances of __main__", lambda: [main.Plain(i) for i in range(N)], d, 0.25)
-    yield Workload("10k objects, then a lambda", lambda: [*[Record(i, i / 3, f"r{i}") for i in range(N)], lambda x: x], d, 1 / 6)
+    yield Workload(
+        "10k dataclass instances of __main__",
+        lambda: [main.Point(i, i / 3, f"r{i}") for i in range(N)],
+        d,
+        0.25,
+    )
+    yield Workload(
+        "10k plain instances of __main__", lambda: [main.Plain(i) for i in range(N)], d, 0.25
+    )
+    yield Workload(
+        "10k objects, then a lambda",
+        lambda: [*[Record(i, i / 3, f"r{i}") for i in range(N)], lambda x: x],
+        d,
+        1 / 6,
+    )
     yield Workload("100 MB of bytes", lambda: {"a": bytes(100_000_000)})
     yield Workload("100 MB of text", lambda: {"a": "x" * 100_000_000})
-    yield Workload("an array of 100 MB under a lambda", lambda: partial(lambda x: x, numpy.ones(12_500_000)), d, 0.60)
-    yield Workload("an array of 100 MB under a lambda, out of band", lambda: partial(lambda x: x, numpy.ones(12_500_000)), d, 0.60, True)
+    yield Workload(
+        "an array of 100 MB under a lambda",
+        lambda: partial(lambda x: x, numpy.ones(12_500_000)),
+        d,
+        0.60,
+    )
+    yield Workload(
+        "an array of 100 MB under a lambda, out of band",
+        lambda: partial(lambda x: x, numpy.ones(12_500_000)),
+        d,
+        0.60,
+        True,
+    )

@@ -116,10 +116,10 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
     code = function.__code__
     facts = _facts(code)
     module = function.__globals__
-    base = shared.get(id(module))
-    first = base is None
+    first = id(module) not in shared
     if first:
-        base = shared[id(module)] = {name: module[name] for name in _ABOUT_MODULE if name in module}
+        shared[id(module)] = {name: module[name] for name in _ABOUT_MODULE if name in module}
+    base = shared[id(module)]
     cells = function.__closure__
     defaults = function.__defaults__
     if (
@@ -146,11 +146,10 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
         more["__defaults__"] = defaults
     name = None if function.__name__ == facts.name else function.__name__
     if cells is not None and given is None:
-        empty = tuple([cloudpickle._make_empty_cell() for _ in cells])
-        args = (code, base, name, given_defaults, empty)
+        given = tuple([cloudpickle._make_empty_cell() for _ in cells])
     else:
-        args = (code, base, name, given_defaults, given)
         cells = None
+    args = (code, base, name, given_defaults, given)
     reached += _submodules(facts.names, values)
     if not left and not more and cells is None and not reached and not function.__dict__:
         return _make_function, args
@@ -221,9 +220,7 @@ def _self_test() -> bool:
     """Tell whether cloudpickle makes a function of what is given to it here."""
     number = 1
 
-    def function(factor: int = 2) -> int:
-        return factor + number + (sys is None)
-
+    function: Any = lambda factor=2: factor + number + (sys is None)  # noqa: E731
     try:
         make, args, state, _, _, set_state = reduce_function(function, {})
         data = reduce_code(args[0])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import sys
 import types
 import weakref
@@ -214,16 +213,7 @@ def _freeze(value: Any) -> Hashable:
 
 
 def _digest(value: Any) -> str:
-    """Return a digest of what ``value`` is pickled as, whatever it shares within itself."""
-    file = io.BytesIO()
-    pickler = cloudpickle.Pickler(file, 5)
-    pickler.fast = True
-    try:
-        pickler.dump(value)
-        data = file.getvalue()
-    except ValueError:  # a cycle
-        data = cloudpickle.dumps(value, 5)
-    return hashlib.sha256(data).hexdigest()[:32]
+    return hashlib.sha256(cloudpickle.dumps(value, 5)).hexdigest()[:32]
 
 
 def rebuild_handle(
@@ -266,7 +256,7 @@ class Handle:
     """
 
     __slots__ = (_recipe, "__weakref__")
-    _methods: frozenset[str] = frozenset()  # names that lead to methods: looking one up opens nothing
+    _methods: frozenset[str] = frozenset()  # names of methods: looking one up opens nothing
 
     def __init__(self, recipe: Recipe) -> None:
         object.__setattr__(self, _recipe, recipe)
@@ -372,12 +362,11 @@ def handle_type(cls: type) -> type[Handle]:
     if handle is None:
         namespace: dict[str, Any] = {n: _forward(n) for n in _FORWARDED if _defines(cls, n)}
         namespace["__slots__"] = ()
-        namespace["_methods"] = frozenset(
-            name
-            for base in cls.__mro__
-            for name, value in list(vars(base).items())
-            if isinstance(value, _METHODS)
-        )
+        members: dict[str, Any] = {}
+        for base in reversed(cls.__mro__):
+            members.update(vars(base))
+        methods = (name for name, value in members.items() if isinstance(value, _METHODS))
+        namespace["_methods"] = frozenset(methods)
         handle = _handle_types[cls] = type("Handle", (Handle,), namespace)
     return handle
 

@@ -299,6 +299,11 @@ def children(parent: Any) -> Iterator[Child]:
     elif is_task(parent):
         yield from ((".args[{}]".format, *pair) for pair in enumerate(getattr(parent, "args", ())))
         yield from ((".kwargs[{!r}]".format, *p) for p in getattr(parent, "kwargs", {}).items())
+    elif cls.__module__ == "numpy" and cls.__name__ == "ndarray" and parent.dtype.hasobject:
+        for index, value in sys.modules["numpy"].ndenumerate(parent):
+            yield _item, index if parent.ndim > 1 else index[0], value
+    elif str(cls.__module__).startswith("pandas") and cls.__name__ in ("DataFrame", "Series"):
+        yield from _frame_children(parent)
     if hasattr(cls, "__dask_graph__") or _owner(parent) == "dask":
         parameters = getattr(cls, "_parameters", ())
         operands = _attributes_of(parent).get("operands", ())
@@ -321,6 +326,15 @@ def _function_children(function: types.FunctionType) -> Iterator[Child]:
     for name in cloudpickle.cloudpickle._extract_code_globals(code):
         if name in function.__globals__:
             yield "<global {!r}>".format, name, function.__globals__[name]
+
+
+def _frame_children(frame: Any) -> Iterator[Child]:
+    """Yield the objects in a dataframe of pandas, or in a series, by column and place."""
+    columns = [("", frame)] if frame.ndim == 1 else [(f"[{_short(n)}]", c) for n, c in frame.items()]
+    for column, series in columns:
+        if series.dtype == object:
+            say = f"{column.replace('{', '{{').replace('}', '}}')}.iloc[{{}}]".format
+            yield from ((say, place, value) for place, value in enumerate(series.array))
 
 
 def _class_children(cls: Any) -> Iterator[Child]:

@@ -357,6 +357,8 @@ class Pool:
         with slot.lock:
             self._unlink(slot)
         self._close_retired(slot if now else None)
+        if self._retired:
+            self._wake_reaper()
 
     def _unlink(self, slot: Slot) -> None:
         """Give it to nobody any more; its lock is held, so that nobody is getting it."""
@@ -372,11 +374,19 @@ class Pool:
             free = slot is now or slot.unopened() or not slot.in_use()
             if not free or not self._may_close(slot):
                 continue
-            with identity.guard:
-                if slot not in self._retired:
-                    continue  # another thread closes it
+            if self._take_out(slot):
+                self._close(slot)
+
+    def _take_out(self, slot: Slot) -> bool:
+        """Forget it; tell whether it was known: else another thread closes it."""
+        with identity.guard:
+            known = self._slots.get(slot.key) is slot
+            if known:
+                del self._slots[slot.key]
+            if slot in self._retired:
                 self._retired.remove(slot)
-            self._close(slot)
+                known = True
+        return known
 
     def _let_go(
         self,
@@ -391,8 +401,8 @@ class Pool:
         slot.handles.pop(handle_id, None)
         slot.used = time.monotonic()
         if slot.recipe.scope == "fresh" and self._slots.get(slot.key) is slot:
-            self._slots.pop(slot.key, None)
             self._retired.append(slot)
+            self._slots.pop(slot.key, None)
             self._wake_reaper()
 
     def give_back(self, recipe: Recipe, handle: Handle | None = None) -> None:
@@ -432,7 +442,11 @@ class Pool:
         """Close what a thread that ends had opened for itself."""
         for slot in [*self._slots.values(), *self._retired]:
             if slot.recipe.scope == "thread" and slot.key[1] == id(thread):
-                self._retire(slot, now=bool(slot.recipe.thread_bound))
+                if slot.recipe.thread_bound:
+                    if self._take_out(slot):
+                        self._close(slot)
+                else:
+                    self._retire(slot)
 
     def close_idle(self) -> float | None:
         """Close what no one holds and is old, or too many; return seconds until the next look."""

@@ -136,7 +136,8 @@ class _Slot:
         self.buffers: list[pickle.PickleBuffer] = []
         sink: Any = _ListSink(self.chunks) if full else self.chunks
         callback = self.buffers.append if out_of_band else None
-        self.pickler: Any = (_Full if full else _Plain)(sink, 5, buffer_callback=callback)
+        kind: Any = _Full if full else _Plain
+        self.pickler = kind(sink, 5, buffer_callback=callback)
         self.resolved = (_FullResolved if full else Resolved)(table, first)
         if full:
             self.pickler.globals_ref = {}

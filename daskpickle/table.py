@@ -232,10 +232,9 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
         return reduced
 
     reduce.registration = registration  # type: ignore[attr-defined] # for who asks what it is
-    if not subclasses:
-        if getattr(reducer, "fixed", False):
-            quiet = _once(quiet)
-        reduce.quiet = quiet  # type: ignore[attr-defined] # for who notes by himself that it ran
+    if not subclasses:  # for who notes by himself that it ran
+        once = getattr(reducer, "fixed", False)
+        reduce.quiet = _once(quiet) if once else quiet  # type: ignore[attr-defined]
     return reduce
 
 
@@ -537,9 +536,9 @@ class Resolved(dict[type, Reducer]):
             table.refresh()
         if table.is_plain(cls) and not issubclass(cls, type):
             self.passing.append(cls)
-            reducer = self[cls] = SHORTCUTS.get(cls) or reducer_of(cls)
-            return reducer
-        reducer = dict.get(table, cls)
+            plain = self[cls] = SHORTCUTS.get(cls) or reducer_of(cls)
+            return plain
+        reducer: Reducer | None = dict.get(table, cls)
         if reducer is None:
             reducer = table.look_up(cls)
         quiet = getattr(reducer, "quiet", None)
@@ -547,15 +546,12 @@ class Resolved(dict[type, Reducer]):
             fired()  # once for all objects of this class
             self.passing.append(cls)
             reducer = quiet
-        elif not dict.__contains__(table, cls):
-            if not self._lasts(cls, reducer):
-                if reducer is None and issubclass(cls, type):
-                    raise KeyError(cls)  # the C pickler writes the name of a class, after this
-                self.passing.append(cls)
-            if reducer is None:
-                reducer = SHORTCUTS.get(cls) or reducer_of(cls)
-        self[cls] = reducer
-        return reducer
+        elif not dict.__contains__(table, cls) and not self._lasts(cls, reducer):
+            if reducer is None and issubclass(cls, type):
+                raise KeyError(cls)  # the C pickler writes the name of a class, after this
+            self.passing.append(cls)
+        self[cls] = found = reducer or SHORTCUTS.get(cls) or reducer_of(cls)
+        return found
 
     def _lasts(self, cls: type, reducer: Reducer | None) -> bool:
         """Tell whether a class can get another reducer only by what `begin` notices."""

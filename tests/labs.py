@@ -12,31 +12,40 @@ from daskpickle import Recipe, handles, register, unregister
 from daskpickle.handles import opening, running_task
 
 
-class Lab:
-    """Open until it is closed; closing it twice is a mistake."""
+class Record:
+    """What became of a lab; it does not hold the lab."""
 
-    opened: list[Lab] = []  # by any open function here, in order
-    opened_lock = threading.Lock()
-
-    def __init__(self, name: Any = "lab") -> None:
+    def __init__(self, name: Any, number: int) -> None:
         self.name = name
-        self.opener: int | None = None
+        self.number = number
+        self.opener = threading.get_ident()
         self.closer: int | None = None
         self.resets = 0
         self.closed = threading.Event()
 
+
+class Lab:
+    """Open until it is closed; closing it twice is a mistake."""
+
+    opened: list[Record] = []  # by any open function here, in order
+    lock = threading.Lock()
+    made = 0
+
+    def __init__(self, name: Any = "lab") -> None:
+        with Lab.lock:
+            Lab.made += 1
+            self.record = Record(name, -Lab.made)
+        self.name = name
+
     def close(self) -> None:
-        assert not self.closed.is_set(), "It is closed already."
-        self.closer = threading.get_ident()
-        self.closed.set()
+        assert not self.record.closed.is_set(), "It is closed already."
+        self.record.closer = threading.get_ident()
+        self.record.closed.set()
 
     def ping(self) -> int:
-        assert not self.closed.is_set(), "It is closed."
-        return id(self)
-
-
-class Lab2(Lab):
-    """Another class, for another registration."""
+        """Return its number: a negative one if it was made here, or else that of its opening."""
+        assert not self.record.closed.is_set(), "It is closed."
+        return self.record.number
 
 
 class Slim:
@@ -48,18 +57,23 @@ class Slim:
         self.name = name
 
 
+def closes(index: int) -> bool:
+    """Wait until the lab that was opened as number ``index`` is closed."""
+    return Lab.opened[index].closed.wait(20)
+
+
 def open_lab(name: Any, *more: Any, **options: Any) -> Lab:
     """Open it for good, and note that."""
     lab = Lab(name)
-    lab.opener = threading.get_ident()
-    with Lab.opened_lock:
-        Lab.opened.append(lab)
+    with Lab.lock:
+        lab.record = Record(name, len(Lab.opened))
+        Lab.opened.append(lab.record)
     return lab
 
 
 def reset_lab(lab: Lab) -> None:
     """Make it ready for the next task."""
-    lab.resets += 1
+    lab.record.resets += 1
     if lab.name == "cannot be reset":
         raise ConnectionError("gone")
 
@@ -77,7 +91,6 @@ def registered(scope: str, cls: type = Lab, **facts: Any) -> Iterator[None]:
         yield
     finally:
         unregister(cls)
-        Lab.opened.clear()
 
 
 def sent(scope: str, obj: Any = None, **facts: Any) -> bytes:

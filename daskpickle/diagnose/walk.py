@@ -6,10 +6,13 @@ object cannot be pickled, that is noted, and nothing is written in its place.
 
 from __future__ import annotations
 
+import contextvars
+import operator
 import pickle
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from types import FunctionType, ModuleType
 from typing import Any
@@ -28,18 +31,25 @@ from daskpickle.paths import (
 from daskpickle.pickler import Pickler
 from daskpickle.table import Registration
 
-__all__ = ["REFERENCE", "VALUE", "Visit", "Walk", "follow", "oracle"]
+__all__ = [
+    "RECIPE", "REFERENCE", "REFUSED", "VALUE", "Progress", "Visit", "Walk", "follow", "oracle", "walk",
+]  # fmt: skip
 
 REFERENCE, VALUE, RECIPE, REFUSED = "by reference", "by value", "by recipe", "refused"
 
-#: How deep a walk goes; the C pickler, with Python's own limit, does not come as far.
+#: How many levels a walk goes down; the C pickler, with Python's own limit, comes less far.
 LEVELS = 2_500
-#: Frames of Python for one level, at most: `save`, twice, and what saves a container.
+#: Frames of Python that a level takes, at most: `save`, twice, and what saves a container.
 _FRAMES = 6
+#: Frames that there are always; what runs out of them above this level does so by itself.
+_ROOM, _OWN = 3_000, 100
+#: For the walk that is deeper than that, in a thread of its own: each frame may take some of it.
+_STACK = 2**28
 #: Every so many objects, the walk says how many there were.
 _BEAT = 20_000
 
-#: What holds nothing, and is not looked at when only its holder counts.
+#: What holds nothing counts with its holder; a longer text by itself, where sizes matter.
+_LONG = 256
 ATOMS = frozenset((type(None), bool, int, float, complex, str, bytes))
 
 Progress = Callable[[int], object]
@@ -71,6 +81,37 @@ def oracle(root: Any) -> BaseException | None:
     except BaseException as exc:
         return exc
     return None
+
+
+def walk(root: Any, *, atoms: bool = False, progress: Progress | None = None) -> Walk:
+    """Walk through ``root``; nothing that the objects on the way do ends it."""
+    first = Walk(atoms=atoms, progress=progress)
+    if first.run(root, _ROOM):
+        return first
+    # What can be read in this thread alone is refused in the other one: only for deep objects.
+    second = Walk(atoms=atoms, progress=progress)
+    with _large_stacks:
+        outer = threading.stack_size(_STACK)
+        try:
+            context = contextvars.copy_context()  # the policy
+            thread = threading.Thread(
+                target=context.run, args=(second.run, root, LEVELS * _FRAMES + _ROOM)
+            )
+            thread.start()
+        finally:
+            threading.stack_size(outer)
+    thread.join()
+    return second
+
+
+_large_stacks = threading.Lock()
+
+
+def _depth() -> int:
+    frame, depth = sys._getframe(), 0
+    while frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 class Visit:
@@ -147,9 +188,13 @@ class Walk(Watched):
     Attributes
     ----------
     visits : list of Visit
-        What was seen, each object once; what holds nothing is left out unless ``atoms``.
+        What was seen, each object once; of what holds nothing, with ``atoms``, long texts.
     failed : list of Visit
         Those that cannot travel, each time they are met.
+    count : int
+        How many objects there were, those that hold nothing included.
+    written : int
+        How many bytes went into the stream.
     complete : bool
         Whether all was seen.
     """
@@ -165,32 +210,29 @@ class Walk(Watched):
         self._atoms, self._progress = atoms, progress
         self._current: Visit | None = None
         self._by_id: dict[int, Visit] = {}
-        self._written = self._taken = 0
+        self.written = self._taken = 0
         self._spent = 0.0
         self.dispatch_table = _Reducers(self, self.dispatch_table)
         self._count_writes()
 
-    def run(self, root: Any) -> Walk:
-        """Walk through ``root``; nothing that objects do on the way ends it."""
-        frame, depth = sys._getframe(), 0
-        while frame.f_back is not None:
-            frame, depth = frame.f_back, depth + 1
+    def run(self, root: Any, frames: int) -> bool:
+        """Walk through ``root``; return whether it was not too deep for so many frames."""
         try:
-            with deeper(depth + LEVELS * _FRAMES + 1_000):
+            with deeper(_depth() + frames):
                 self.dump(root)
-        except (TooDeep, RecursionError):
+        except TooDeep:
             self.complete = False
-        return self
+        return self.complete
 
     def _count_writes(self) -> None:
         """Count what goes through the two functions that write; there are no frames then."""
         plain: Any = self
 
         def write(data: Any) -> None:
-            self._written += len(data)
+            self.written += len(data)
 
         def write_large(header: bytes, payload: Any) -> None:
-            self._written += len(header) + len(payload)
+            self.written += len(header) + len(payload)
 
         plain.write, plain._write_large_bytes = write, write_large
         plain.framer.start_framing = plain.framer.end_framing = lambda: None
@@ -226,9 +268,11 @@ class Walk(Watched):
         key = id(obj)
         if key in plain.memo:
             seen = self._by_id.get(key)
-            if seen is not None:
+            if seen is not None and seen is not self._current:
                 seen.again += 1
-        elif type(obj) not in ATOMS or self._atoms:
+        elif type(obj) not in ATOMS or (
+            self._atoms and isinstance(obj, (str, bytes)) and len(obj) > _LONG
+        ):
             self._visit(obj, save_persistent_id)
             return
         pickle._Pickler.save(self, obj, save_persistent_id)  # type: ignore[attr-defined]
@@ -242,41 +286,43 @@ class Walk(Watched):
         self._by_id[id(obj)] = visit
         if type(obj) is ModuleType:
             visit.way = REFERENCE
-        written, taken, spent = self._written, self._taken, self._spent
+        written, taken, spent = self.written, self._taken, self._spent
         try:
             pickle._Pickler.save(self, obj, save_persistent_id)  # type: ignore[attr-defined]
         except (KeyboardInterrupt, TooDeep):
             raise
         except BaseException as exc:  # the objects on the way are anyone's
+            if isinstance(exc, RecursionError) and visit.level > _OWN:
+                raise TooDeep from None
             visit.error, visit.way = exc, REFUSED
             self.failed.append(visit)
         finally:
             self._current = above
-            visit.bytes = self._written - written
+            visit.bytes = self.written - written
             visit.buffered, visit.seconds = self._taken - taken, self._spent - spent
 
 
 # --- The way back ---------------------------------------------------------------------------------
 
 
-def follow(obj: Any, steps: tuple[Step, ...], states: int = 3) -> Iterator[Any]:
+def follow(obj: Any, steps: Sequence[Step], states: int = 3) -> Iterator[Any]:
     """Yield what ``steps`` lead to from ``obj``: one object, but for ambiguous states."""
-    if not steps:
-        yield obj
-        return
-    step, rest = steps[0], steps[1:]
-    if step.text != STATE:
-        found = list(enumerate(children(obj)))
-        # The child that it was when the path was found, else the first that is called so.
-        found.sort(key=lambda pair: pair[0] != step.number)
-        for _, (say, name, value) in found:
-            if say(name) == step.text:
-                yield from follow(value, rest)
-        return
-    for part in _parts(obj):
-        yield from follow(part, rest)
-        if states:
-            yield from follow(part, steps, states - 1)
+    for number, step in enumerate(steps):
+        if step.text == STATE:
+            for part in _parts(obj):
+                yield from follow(part, steps[number + 1 :], states)
+                if states:
+                    yield from follow(part, steps[number:], states - 1)
+            return
+        found = [
+            (index != step.number, value)
+            for index, (say, name, value) in enumerate(children(obj))
+            if say(name) == step.text
+        ]
+        if not found:
+            return
+        obj = min(found, key=operator.itemgetter(0))[1]  # if possible, the one that it was then
+    yield obj
 
 
 def _parts(obj: Any) -> Iterator[Any]:

@@ -303,12 +303,12 @@ def test_uninstalled(
 def test_used_in_sequence(
     transport_client: Client, gate: Gate, world: World, thing: Thing, form: Any
 ) -> None:
-    """Each of several tasks sees what was submitted, whatever another has done with it."""
-    original = thing.make(world)
-    futures = [form(transport_client, gate[0], thing.use, original) for _ in range(3)]
-    futures += [form(transport_client, futures[-1], thing.use, original)]
+    """Each of several tasks sees what was submitted, whatever the one before has done with it."""
+    original, futures = thing.make(world), [gate[0]]
+    for _ in range(4):
+        futures.append(form(transport_client, futures[-1], thing.use, original))
     gate[1]()
-    assert transport_client.gather(futures) == [thing.expected] * 4
+    assert transport_client.gather(futures) == [True, *[thing.expected] * 4]
 
 
 @things
@@ -317,7 +317,6 @@ def test_retried(
 ) -> None:
     """So does the second attempt of a task whose first one has failed after using it."""
     key, use = f"{thing.id}-{form.__name__}", thing.use
-    seen: list[Any] = []
 
     def use_and_fail(arrived: Any) -> Any:
         found = use(arrived)
@@ -327,7 +326,7 @@ def test_retried(
     with dask.annotate(retries=3):
         future = form(transport_client, gate[0], use_and_fail, thing.make(world))
     gate[1]()
-    assert future.result(SECONDS) == thing.expected, seen
+    assert future.result(SECONDS) == thing.expected
 
 
 # --- Identity -------------------------------------------------------------------------------------
@@ -353,7 +352,7 @@ def test_lock_comes_home(client: Client, pack: Callable[[Any], Any]) -> None:
     returned = client.submit(lambda: pack(lock), pure=False)
     (ran,) = set(map(id, map(unpack, client.run(lambda: pack(lock)).values())))
     assert unpack(submitted.result()) is lock
-    assert unpack(scattered.result()) is lock
+    assert unpack(client.gather(scattered)) is lock
     assert unpack(returned.result()) is lock
     assert ran == id(lock)
 

@@ -328,9 +328,11 @@ class LabClient:
     def __init__(self, address: tuple[str, int]) -> None:
         self.address = tuple(address)
         self.connection = socket.create_connection(self.address, timeout=SECONDS)
+        self.lock = threading.Lock()  # all threads of a worker share the client
 
     def ask(self) -> str:
-        return ping(self.connection)
+        with self.lock:
+            return ping(self.connection)
 
     def close(self) -> None:
         self.connection.close()

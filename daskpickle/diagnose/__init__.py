@@ -1,0 +1,8 @@
+"""Diagnosis: what would travel, how, and at what cost. Reads, and never sends anything."""
+
+from __future__ import annotations
+
+from daskpickle.diagnose.check import Finding, Report, check
+from daskpickle.diagnose.explain import Explanation, Node, explain
+
+__all__ = ["Explanation", "Finding", "Node", "Report", "check", "explain"]
