@@ -110,7 +110,7 @@ def _static_reducer(cls: type) -> Reducer:
         and not cls.__dictoffset__
         and str(cls.__module__).partition(".")[0] in sys.stdlib_module_names
     ):
-        return method  # type: ignore[no-any-return]
+        return method
     return ask
 
 
@@ -119,7 +119,7 @@ def _is_shadowed(cls: type) -> bool:
     metaclass = type(cls)
     return metaclass is not type and any(
         name in vars(base)
-        for base in metaclass.__mro__
+        for base in type.mro(metaclass)
         if base not in (type, object)
         for name in (
             "__reduce_ex__", "__reduce__", "__getattribute__", "__getattr__", "__getstate__",

@@ -217,16 +217,19 @@ def _submodules(names: tuple[str, ...], values: Iterable[Any]) -> list[ModuleTyp
 
 
 def _self_test() -> bool:
-    """Tell whether cloudpickle makes a function of what is given to it here."""
+    """Tell whether cloudpickle makes functions of what is given to it here."""
     number = 1
-
-    function: Any = lambda factor=2: factor + number + (sys is None)  # noqa: E731
+    add: Any = lambda x=2: x + number + (sys is None)  # noqa: E731
+    times: Any = lambda n: n * times(n - 1) if n else 1  # noqa: E731
     try:
-        make, args, state, _, _, set_state = reduce_function(function, {})
-        data = reduce_code(args[0])
-        made = make(data[0](*data[1]), *args[1:])
-        set_state(made, state)
-        return made(3) == 4 and made() == 3  # type: ignore[no-any-return]
+        made = []
+        for function in (add, times):
+            make, args, *rest = reduce_function(function, {})
+            load, data = reduce_code(args[0])
+            made.append(make(load(*data), *args[1:]))
+            if rest:
+                rest[-1](made[-1], rest[0])
+        return made[0](3) == 4 and made[0]() == 3 and made[1](4) == 24  # type: ignore[no-any-return]
     except Exception:
         return False
 

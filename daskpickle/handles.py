@@ -256,7 +256,7 @@ class Handle:
     """
 
     __slots__ = (_recipe, "__weakref__")
-    _methods: frozenset[str] = frozenset()  # names of methods: looking one up opens nothing
+    _daskpickle_methods: frozenset[str] = frozenset()  # looking one up opens nothing
 
     def __init__(self, recipe: Recipe) -> None:
         object.__setattr__(self, _recipe, recipe)
@@ -265,13 +265,13 @@ class Handle:
         recipe: Recipe = object.__getattribute__(self, _recipe)
         if name == "__class__":
             return recipe.cls
-        if name[:2] == "__" == name[-2:] or name == _recipe:
+        if name[:2] == "__" == name[-2:] or name[:12] == "_daskpickle_":
             return object.__getattribute__(self, name)
         if name == recipe.close_name and callable(getattr(recipe.cls, name, None)):
             return lambda *args, **kwargs: pool.give_back(recipe, self)
         if (name in _PROBES or name[:1] == "_" == name[-1:]) and not hasattr(recipe.cls, name):
             raise AttributeError(name)
-        if name in type(self)._methods:
+        if name in type(self)._daskpickle_methods:
             return functools.partial(call_method, self, name)
         return getattr(pool.acquire(recipe, self), name)
 
@@ -366,7 +366,7 @@ def handle_type(cls: type) -> type[Handle]:
         for base in reversed(cls.__mro__):
             members.update(vars(base))
         methods = (name for name, value in members.items() if isinstance(value, _METHODS))
-        namespace["_methods"] = frozenset(methods)
+        namespace["_daskpickle_methods"] = frozenset(methods)
         handle = _handle_types[cls] = type("Handle", (Handle,), namespace)
     return handle
 

@@ -51,7 +51,7 @@ def documented(x: int, y: str = "y", *args: Any, z: float = 2.0, **kwargs: Any) 
 
 
 def uses_globals(x: Any) -> Any:
-    return NAMES["a"] + x, os.path.basename("a/b"), collections.abc.Mapping.__name__, plain(1)
+    return NAMES["a"] + x, os.path.sep, collections.abc.Mapping.__name__, plain(1)
 
 
 def recursive(n: int) -> int:
@@ -318,6 +318,12 @@ def test_code_that_marshal_refuses_travels_in_parts() -> None:
         marshal.dumps(odd)
     function = types.FunctionType(odd, {"__name__": "__main__"})
     assert pickle.loads(daskpickle.dumps(function))() in (object, 1)
+
+
+def test_this_cloudpickle_is_one_that_can_be_used() -> None:
+    """Else everything here would be cloudpickle's own doing."""
+    assert functions.USABLE
+    assert functions.BETTER
 
 
 def test_by_reference_as_cloudpickle_decides() -> None:

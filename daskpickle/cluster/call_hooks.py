@@ -174,7 +174,7 @@ def _name_operand(args: tuple[Any, ...], path: str) -> str:
     names = ("", *getattr(args[0], "_parameters", ()))
     if match is None or not 0 < int(match[1]) < len(names):
         return path
-    return f"{args[0].__name__}.{names[int(match[1])]}{path[match.end():]}"
+    return f"{args[0].__name__}.{names[int(match[1])]}{path[match.end() :]}"
 
 
 def _pickled_here(value: Any) -> Any:

@@ -11,21 +11,27 @@ import io
 import logging
 import pickle
 import re
-import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 from dask._expr import Expr
 from dask._task_spec import GraphNode, Task
 from dask.local import reraise
 from dask.tokenize import normalize_token
 from distributed import actor
-from distributed.worker import Worker, thread_state
+from distributed.worker import Worker
 
 from daskpickle.cluster import sealed, wire
-from daskpickle.cluster.delivery import Undelivered, catching, error_frames, error_of, gathering, note
+from daskpickle.cluster.delivery import (
+    Undelivered,
+    catching,
+    error_frames,
+    error_of,
+    gathering,
+    note,
+)
 from daskpickle.cluster.hooks import Hook, Rebinding, module_of
 from daskpickle.cluster.locks import ClusterActions
 from daskpickle.cluster.tasks import TaskState
@@ -183,8 +189,8 @@ class Shuffle(Hook):
 class ShuffleErrors(Rebinding):
     """`distributed.shuffle._core.handle_transfer_errors`: columns of objects say what to do.
 
-    P2P sends the rows of a dataframe through Arrow, which has no place for objects, and says "failed
-    during transfer phase".
+    P2P sends the rows of a dataframe through Arrow, which has no place for objects, and says
+    "failed during transfer phase".
     """
 
     module, name = "distributed.shuffle._core", "handle_transfer_errors"

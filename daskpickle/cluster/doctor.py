@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-import io
 import logging
-import pickle
 import queue
 import socket
 import sqlite3
 import ssl
 import sys
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -29,7 +26,6 @@ import daskpickle
 from daskpickle.diagnose import text
 from daskpickle.pickler import dumps, loads
 from daskpickle.reducers import ROOMS
-from daskpickle.table import registrations
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -37,17 +33,16 @@ if TYPE_CHECKING:
 __all__ = ["Diagnosis", "Row", "doctor"]
 
 CLIENT, SCHEDULER = "client", "scheduler"
-MISSING = "missing"
 #: Seconds for a node to answer.
 PATIENCE = 30.0
 
 #: Packages whose versions matter wherever daskpickle is.
 ALWAYS = ("cloudpickle", "dask", "distributed")
 
-#: From a class to what makes an object of it: needs no server, and leaves nothing behind. What is
-#: registered besides is only looked for on the nodes.
+#: From a class to what makes an object of it, without a server, and without leaving anything behind.
+#: Of what else is registered, the versions of its library are compared.
 SAMPLES: dict[str, Callable[[], Any]] = {
-    "_io.BufferedReader": lambda: tempfile.TemporaryFile("rb"),
+    "_io.BufferedReader": lambda: open(__file__, "rb"),
     "_queue.SimpleQueue": queue.SimpleQueue,
     "_thread.RLock": threading.RLock,
     "_thread.lock": threading.Lock,
@@ -160,15 +155,14 @@ def doctor(client: Client) -> Any:
 
     Notes
     -----
-    Installs nothing. Each node loads objects of the registered kinds and sends them back; kinds
-    that need a server to be made are only looked for.
+    Installs nothing. Each node loads objects of the registered kinds and sends them back; of kinds
+    that need a server or a device, the versions of their libraries are compared.
     """
     return client.sync(_doctor, client)
 
 
 async def _doctor(client: Client) -> Diagnosis:
     owners = _packages()
-    registered = registrations(load=True)
     with ExitStack() as stack:
         samples, kept = _samples(stack)
         ask = make_question(sorted(owners.values()), samples)
@@ -177,9 +171,9 @@ async def _doctor(client: Client) -> Diagnosis:
         replies = await _patiently(client._run(ask, on_error="return"))
         if isinstance(replies, dict):
             answers.update(replies)
-        elif client.nthreads is not None:
+        else:
             answers["workers"] = replies
-        return _diagnose(answers, kept, sorted(owners.values()), len(registered))
+        return _diagnose(answers, kept, sorted(owners.values()))
 
 
 async def _patiently(question: Any) -> Any:
@@ -252,7 +246,7 @@ def make_question(projects: list[str], samples: Mapping[str, bytes]) -> Callable
 
 
 def _diagnose(
-    answers: Mapping[str, Any], kept: Mapping[str, Any], projects: list[str], registered: int
+    answers: Mapping[str, Any], kept: Mapping[str, Any], projects: list[str]
 ) -> Diagnosis:
     silent = {node: exc for node, exc in answers.items() if isinstance(exc, BaseException)}
     found = {node: facts for node, facts in answers.items() if node not in silent}

@@ -5,7 +5,7 @@ Notes
 - Travels: a token; the value of a semaphore. Where they arrive, Dask's own primitives of that name
   do the work: tasks on different workers exclude each other.
 - Lost: who holds it. The original is not among them: it goes on excluding threads of its process.
-- Refused: re-entrant locks and conditions. Dask's locks are not re-entrant, and it has no conditions.
+- Refused: re-entrant locks, conditions and barriers: Dask has no counterpart of them.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def rebuild_cluster_event(token: str) -> Any:
 
 def refuse(lock: Any) -> Any:
     """Refuse what Dask has no counterpart of."""
-    raise RefusedError(lock, "It has no counterpart among the locks of Dask, which a cluster shares.")
+    raise RefusedError(lock, "It has no counterpart among the locks that Dask shares in a cluster.")
 
 
 class _Named:

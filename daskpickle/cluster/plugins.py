@@ -106,7 +106,7 @@ def make_plugins(config: dict[str, Any]) -> tuple[Any, Any, Any]:
                 return event
             from distributed.worker_state_machine import GatherDepSuccessEvent
 
-            data = {}
+            data: dict[Any, Any] = {}
             for key in to_gather:  # the others of the message can be loaded
                 one = await original(address, {key}, total_nbytes, **kwargs)
                 data.update(getattr(one, "data", {key: Undelivered()}))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Line", "explanation", "explanation_lines", "plain", "report", "report_lines", "said", "size",
-    "type_name",
+    "type_name", "width", "wrapped",
 ]  # fmt: skip
 
 #: Pieces of text, and a style for each: "", "bad", "good", "path", "dim" or "head".

@@ -41,7 +41,9 @@ def hooked() -> dict[str, object]:
     found["ForkingPickler"] = ForkingPickler._copyreg_dispatch_table
     found["func_dumps"] = dask.config.get("func_dumps", None)
     found["func_loads"] = dask.config.get("func_loads", None)
-    found.update({f"cloudpickle {n}": t for n, t in enumerate(cloudpickle.Pickler.dispatch_table.maps)})
+    found.update(
+        {f"cloudpickle {n}": t for n, t in enumerate(cloudpickle.Pickler.dispatch_table.maps)}
+    )
     found["tokens"] = dict(normalize_token._lookup)
     found["dask"] = sorted(vars(dask))
     return found
@@ -125,8 +127,10 @@ def test_a_newer_wire_version_is_a_sentence(monkeypatch):
     guard = wire.guard
     monkeypatch.setattr(daskpickle, "WIRE_VERSION", 0)
     monkeypatch.setattr(daskpickle, "__version__", "0.0.1")
-    sentence = r"the node .* daskpickle 0\.1\.0 \(wire version 1\), but daskpickle 0\.0\.1 \(wire version 0\)"
-    with pytest.raises(VersionError, match=sentence):
+    mine = r"but daskpickle 0\.0\.1 \(wire version 0\)"
+    with pytest.raises(
+        VersionError, match=rf"the node .* daskpickle 0\.1\.0 \(wire version 1\), {mine}"
+    ):
         pickle.loads(guard + pickle.dumps(print))
 
 
@@ -226,7 +230,7 @@ def test_a_task_whose_input_is_refused_fails(client):
     first, second = client.nthreads()
     result = client.submit(_generate, workers=[first], pure=False)
     other = client.submit(lambda unused: 1, result, workers=[second], pure=False)
-    with pytest.raises(RefusedError, match="Cannot pickle generator at `task .*result`"):
+    with pytest.raises(RefusedError, match=r"Cannot pickle generator at `task .*result`"):
         other.result(timeout=SECONDS)
 
 
@@ -301,7 +305,7 @@ def test_columns_of_objects_say_what_to_do(client):
     with dask.config.set({"dataframe.convert-string": False}):
         frame = pd.DataFrame({"a": range(6), "b": [threading.Lock()] * 6})
         frame = dd.from_pandas(frame, npartitions=2)
-        with pytest.raises(RefusedError, match="through Arrow.*column b.*shuffle_method='tasks'"):
+        with pytest.raises(RefusedError, match=r"through Arrow.*column b.*shuffle_method='tasks'"):
             frame.shuffle("a", shuffle_method="p2p").compute(scheduler=client)
         assert len(frame.shuffle("a", shuffle_method="tasks").compute(scheduler=client)) == 6
 
@@ -333,7 +337,7 @@ def _never(url):
 
 
 def test_what_a_task_depends_on_is_opened(client):
-    """A handle that another task returned is a real object in the next one, closed if it is fresh."""
+    """A handle that another task returned is a real object in the next one."""
     counts = client.submit(_counted, client.submit(_make_thing, pure=False), pure=False)
     assert counts.result(timeout=SECONDS) == ("Thing", True)
 

@@ -108,7 +108,9 @@ def test_a_shared_part_is_sent_once(client):
     tasks = {f"t-{n}": Task(f"t-{n}", _payload_size, holder, n) for n in range(50)}
     _, frames = sent(dask._expr.LLGExpr(tasks))
     assert 2**20 < nbytes(frames) < 2**20 + 50_000
-    assert client.gather(client.map(lambda n, h: len(h.payload), range(50), h=holder)) == [2**20] * 50
+    assert (
+        client.gather(client.map(lambda n, h: len(h.payload), range(50), h=holder)) == [2**20] * 50
+    )
 
 
 def _payload_size(holder, n):
@@ -121,7 +123,9 @@ def test_aliasing_is_kept_in_a_call(client, order):
     holder = Holder()
 
     def same(arg, nested=None, box=None):
-        return arg is holder and nested[0] is holder and (box is None or box["h"].lock is holder.lock)
+        return (
+            arg is holder and nested[0] is holder and (box is None or box["h"].lock is holder.lock)
+        )
 
     if order == "closure first":  # an earlier task of the same graph needs the function alone
         results = dask.compute(
@@ -182,7 +186,7 @@ def test_sealed_function_shows_what_dask_reads():
 
 
 def test_plain_payloads_keep_their_bytes():
-    """Trap 7: a graph that holds none of ours is what cloudpickle makes of it, and names us nowhere."""
+    """Trap 7: a graph that holds none of ours names us nowhere."""
     expr = dask._expr.LLGExpr({"t": Task("t", lambda x: x + 1, 1)})
     _, frames = sent(expr)
     assert b"daskpickle" not in b"".join(bytes(frame) for frame in frames)
@@ -199,7 +203,7 @@ def test_ours_beside_plain_functions_leave_them_plain():
 
 
 def test_literals_in_expressions_become_sealed_on_the_scheduler(client):
-    """Trap 8: a keyword of ``map_partitions`` is an operand until the scheduler makes tasks of it."""
+    """Trap 8: a keyword of ``map_partitions`` is an operand until there are tasks."""
     frame = dd.from_pandas(pd.DataFrame({"x": range(4)}), npartitions=2)
     holder = Holder("kept")
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -308,6 +309,13 @@ def spill(key: str, dask_worker: Any) -> bool:
             return False
     data.slow.cache.clear()
     return key in data.slow
+
+
+@dataclass
+class Plain:
+    """Holds nothing of ours."""
+
+    value: int
 
 
 # --- What the tests of meaning use ----------------------------------------------------------------
