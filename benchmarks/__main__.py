@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import copyreg
+import logging
 import pickle
 import platform
 import sys
@@ -244,6 +245,7 @@ def run() -> None:
     parser.add_argument("--no-cluster", action="store_true")
     main = sys.modules["__main__"]
     exec(IN_MAIN, vars(main))
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it logs what it cannot pickle
     write(parser.parse_args(), main)
 
 

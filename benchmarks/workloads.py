@@ -200,12 +200,12 @@ def workloads(main: Any) -> Iterator[Workload]:
         "an array of 100 MB under a lambda",
         lambda: partial(lambda x: x, numpy.ones(12_500_000)),
         d,
-        0.60,
+        1.10,
     )
     yield Workload(
         "an array of 100 MB under a lambda, out of band",
         lambda: partial(lambda x: x, numpy.ones(12_500_000)),
         d,
-        0.60,
+        1.10,
         True,
     )

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from daskpickle import errors
     from daskpickle.cluster import install, uninstall
+    from daskpickle.cluster.doctor import doctor
+    from daskpickle.diagnose import check, explain
     from daskpickle.errors import HandleError, RefusedError
     from daskpickle.handles import Recipe
     from daskpickle.pickler import Pickler, Unpickler, dump, dumps, load, loads
@@ -31,9 +33,12 @@ __all__ = [
     "Recipe",
     "RefusedError",
     "Unpickler",
+    "check",
+    "doctor",
     "dump",
     "dumps",
     "errors",
+    "explain",
     "install",
     "load",
     "loads",
@@ -49,6 +54,8 @@ __all__ = [
 #: this package to look for the key `daskpickle.install`, and must cost nobody anything.
 _MODULES = {
     "cluster": ("install", "uninstall"),
+    "cluster.doctor": ("doctor",),
+    "diagnose": ("check", "explain"),
     "errors": ("HandleError", "RefusedError", "errors"),
     "handles": ("Recipe",),
     "pickler": ("Pickler", "Unpickler", "dump", "dumps", "load", "loads"),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import daskpickle
-from daskpickle.diagnose import text
+
+if TYPE_CHECKING:
+    from daskpickle.diagnose.text import Line
 
 __all__ = ["FAILED", "FOUND", "OK", "USAGE", "main"]
 
@@ -55,7 +57,7 @@ def check(target: str, as_json: bool) -> None:
     obj = _load(target)
     with _Progress() as progress:
         found = daskpickle.check(obj, _progress=progress)
-    _say(found.facts(), partial(text.report_lines, found), as_json)
+    _say(found.facts(), found.lines, as_json)
     sys.exit(FOUND if found else OK)
 
 
@@ -67,7 +69,7 @@ def explain(target: str, as_json: bool) -> None:
     obj = _load(target)
     with _Progress() as progress:
         found = daskpickle.explain(obj, _progress=progress)
-    _say(found.facts(), partial(text.explanation_lines, found), as_json)
+    _say(found.facts(), found.lines, as_json)
 
 
 @main.command()
@@ -76,10 +78,10 @@ def explain(target: str, as_json: bool) -> None:
 @as_json
 def doctor(address: str, timeout: float, as_json: bool) -> None:
     """Compare all nodes of a cluster: versions, hooks, and whether each kind travels."""
-    from distributed import Client
+    from daskpickle.cluster.doctor import connect
 
     try:
-        client = Client(address, timeout=timeout, set_as_default=False)
+        client = connect(address, timeout)
     except Exception as exc:
         _fail(f"There is no scheduler to be reached at {address}: {exc}")
     with client:
@@ -161,8 +163,10 @@ def _fail(sentence: str) -> Any:
     sys.exit(FAILED)
 
 
-def _say(facts: Any, lines: Callable[[int], Iterable[text.Line]], as_json: bool) -> None:
+def _say(facts: Any, lines: Callable[[int], Iterable[Line]], as_json: bool) -> None:
     """Print lines, coloured where that can be seen, or their facts as JSON."""
+    from daskpickle.diagnose import text
+
     if as_json:
         click.echo(json.dumps(facts, indent=2, default=str))
         return
@@ -170,10 +174,12 @@ def _say(facts: Any, lines: Callable[[int], Iterable[text.Line]], as_json: bool)
         click.echo("".join(click.style(part, **STYLES[style]) for part, style in line).rstrip())
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], columns: int) -> list[text.Line]:
-    """Return a table as lines; its last column takes what is left, and as many lines as it needs."""
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], columns: int) -> list[Line]:
+    """Return a table as lines; its last column takes what is left, on several lines."""
+    from daskpickle.diagnose import text
+
     room = [max(len(row[n]) for row in (head, *rows)) + 2 for n in range(len(head) - 1)]
-    lines: list[text.Line] = []
+    lines: list[Line] = []
     for row in (head, *rows):
         lead = "".join(cell.ljust(r) for cell, r in zip(row, room, strict=False))
         style = "head" if row is head else ""

@@ -244,7 +244,7 @@ _recipe = "_daskpickle_recipe"
 
 
 #: What `inspect`, `asyncio` and their like ask of anything; IPython's names are ``_like_this_``.
-_PROBES = frozenset({"_is_coroutine", "_is_coroutine_mark", "_partialmethod"})
+_PROBES = frozenset({"_is_coroutine", "_is_coroutine_marker", "_partialmethod"})
 
 
 class Handle:

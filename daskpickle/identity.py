@@ -112,7 +112,7 @@ def intern(token: str, make: Callable[[], Any], reduced: tuple[Any, ...]) -> Any
             live[token] = obj
             tokens.set(obj, token)
             note_arrival(obj, reduced)
-        if settings.keep:
+        if settings.keep and arrivals.get(obj) is not None:  # an original is its owner's to keep
             kept[token] = obj
         return obj
 

@@ -202,6 +202,10 @@ class Route(NamedTuple):
     key: str | None
 
 
+#: Of objects that are no part of each other, so many are kept in mind.
+_FAR = 32
+
+
 def find_path(chain: list[Any]) -> tuple[str, str | None]:
     """Return the path of the last object of ``chain`` inside the first, and the task key if any."""
     route = find_route(chain)
@@ -227,6 +231,8 @@ def find_route(chain: list[Any]) -> Route:
             if not path.endswith(STATE):
                 path, steps = path + STATE, (*steps, Step(STATE, 0, parent))
             known.append((child, Route(path, steps, key)))
+        if len(known) > _FAR:  # nothing of so far away is met again
+            del known[1:-1]
         if is_task(child) and child.key is not None:
             steps = known[-1][1].steps
             known = [(child, Route(f"task {child.key!r}", steps, str(child.key)))]
@@ -247,13 +253,34 @@ def rename(path: str | None, root: Any, name: str) -> str:
 
 
 def _owner(obj: Any) -> str:
-    return str(type(obj).__module__).partition(".")[0]
+    return _module(type(obj)).partition(".")[0]
+
+
+def _module(cls: type) -> str:
+    try:
+        return str(cls.__module__)
+    except Exception:  # a metaclass is anyone's
+        return ""
+
+
+#: The bases of a class, whatever its metaclass says.
+_mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
+
+
+def _variables(cls: type) -> Any:
+    """Return what is defined in a class, whatever its metaclass says."""
+    return type.__dict__["__dict__"].__get__(cls)
+
+
+def _defines(cls: type, name: str) -> bool:
+    """Tell whether a class or one of its bases defines a name."""
+    return any(name in _variables(base) for base in _mro(cls))
 
 
 def is_task(obj: Any) -> bool:
     """Tell whether an object is a task of a Dask graph."""
     cls = type(obj)
-    return str(cls.__module__).endswith("._task_spec") and hasattr(cls, "substitute")
+    return _module(cls).endswith("._task_spec") and _defines(cls, "substitute")
 
 
 def _step(parent: Any, child: Any) -> Step | None:
@@ -299,12 +326,13 @@ def children(parent: Any) -> Iterator[Child]:
     elif is_task(parent):
         yield from ((".args[{}]".format, *pair) for pair in enumerate(getattr(parent, "args", ())))
         yield from ((".kwargs[{!r}]".format, *p) for p in getattr(parent, "kwargs", {}).items())
-    elif cls.__module__ == "numpy" and cls.__name__ == "ndarray" and parent.dtype.hasobject:
+    elif _module(cls) == "numpy" and cls.__name__ == "ndarray" and parent.dtype.hasobject:
         for index, value in sys.modules["numpy"].ndenumerate(parent):
-            yield _item, index if parent.ndim > 1 else index[0], value
-    elif str(cls.__module__).startswith("pandas") and cls.__name__ in ("DataFrame", "Series"):
+            yield _item, index[0] if parent.ndim == 1 else index, value
+    elif _owner(parent) == "pandas" and cls.__name__ in ("DataFrame", "Series"):
         yield from _frame_children(parent)
-    if hasattr(cls, "__dask_graph__") or _owner(parent) == "dask":
+        return  # how it stores them is its own business
+    if _defines(cls, "__dask_graph__") or _owner(parent) == "dask":
         parameters = getattr(cls, "_parameters", ())
         operands = _attributes_of(parent).get("operands", ())
         yield from ((_attribute, *pair) for pair in zip(parameters, operands, strict=False))
@@ -330,16 +358,21 @@ def _function_children(function: types.FunctionType) -> Iterator[Child]:
 
 def _frame_children(frame: Any) -> Iterator[Child]:
     """Yield the objects in a dataframe of pandas, or in a series, by column and place."""
-    columns = [("", frame)] if frame.ndim == 1 else [(f"[{_short(n)}]", c) for n, c in frame.items()]
-    for column, series in columns:
+    yield _attribute, "attrs", _attributes_of(frame).get("_attrs")
+    try:
+        columns = [("", frame)] if frame.ndim == 1 else list(frame.items())
+    except Exception:  # pandas copies what is in attrs
+        return
+    for name, series in columns:
         if series.dtype == object:
+            column = f"[{_short(name)}]" if frame.ndim > 1 else ""
             say = f"{column.replace('{', '{{').replace('}', '}}')}.iloc[{{}}]".format
             yield from ((say, place, value) for place, value in enumerate(series.array))
 
 
 def _class_children(cls: Any) -> Iterator[Child]:
     """Yield the attributes of a class; code does not always get by name what is stored."""
-    for name, value in list(type.__dict__["__dict__"].__get__(cls).items()):
+    for name, value in list(_variables(cls).items()):
         kind = type(value)
         if kind is staticmethod:
             yield _attribute, name, value.__func__
@@ -358,8 +391,8 @@ def _attributes(parent: Any) -> Iterator[Child]:
         yield _attribute, name, value
     if type(parent) is types.FunctionType:
         return  # `_function_children` has better words for the rest
-    for cls in type(parent).__mro__:
-        for name, member in list(vars(cls).items()):
+    for cls in _mro(type(parent)):
+        for name, member in list(_variables(cls).items()):
             if type(member) is types.MemberDescriptorType:
                 try:
                     yield _attribute, name, member.__get__(parent)
@@ -372,8 +405,8 @@ def _attributes(parent: Any) -> Iterator[Child]:
 
 def _attributes_of(obj: Any) -> Any:
     """Return the ``__dict__`` of an object that has one, and no property of that name."""
-    for cls in type(obj).__mro__:
-        descriptor = vars(cls).get("__dict__")
+    for cls in _mro(type(obj)):
+        descriptor = _variables(cls).get("__dict__")
         if isinstance(descriptor, (types.GetSetDescriptorType, types.MemberDescriptorType)):
             return descriptor.__get__(obj)
         if descriptor is not None:

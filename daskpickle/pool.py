@@ -161,7 +161,7 @@ class Slot:
     """One opened object, and who holds it."""
 
     __slots__ = (
-        "calls", "handles", "key", "lock", "obj", "parts", "recipe", "references", "thread", "used",
+        "calls", "clean", "handles", "key", "lock", "obj", "parts", "recipe", "references", "thread", "used",
     )  # fmt: skip
 
     def __init__(self, key: tuple[Hashable, ...], recipe: Recipe) -> None:
@@ -172,6 +172,7 @@ class Slot:
         self.parts: list[Any] = []  # other objects of the pool that it was opened from
         self.lock = threading.RLock()  # before `identity.guard`, never the other way round
         self.calls: list[Call] = []
+        self.clean = False  # whether it was reset since a task had it
         self.handles: dict[int, weakref.ref[Handle]] = {}  # that opened it outside of any task
         self.used = time.monotonic()
         self.thread: weakref.ref[_Thread] | None = None
@@ -286,7 +287,7 @@ class Pool:
                 elif handle is not None:
                     let_go = functools.partial(self._let_go, slot, id(handle))
                     slot.handles[id(handle)] = weakref.ref(handle, let_go)
-                slot.used = time.monotonic()
+                slot.used, slot.clean = time.monotonic(), False
                 obj = slot.obj
             self._watch()
             return obj
@@ -320,7 +321,8 @@ class Pool:
         """Make an open object ready for its next task; tell whether it is."""
         if slot.calls or (call is None and slot.handles):
             return True  # another one is using it
-        if slot.recipe.reset is not None:
+        # A stream may have changed while it was idle; what else was reset is as it was left.
+        if slot.recipe.reset is not None and (not slot.clean or slot.recipe.drop_on_failure):
             try:
                 slot.recipe.reset(slot.obj)
             except Exception:
@@ -328,6 +330,21 @@ class Pool:
             self._count("resets", slot.recipe)
         self._count("reuses", slot.recipe)
         return True
+
+    def _leave_clean(self, slot: Slot) -> None:
+        """Reset what a task gives back: nothing of its waits, or makes others wait."""
+        if slot.recipe.reset is None or not self._may_close(slot):
+            return
+        with slot.lock:
+            if slot.held() or slot.unopened():
+                return
+            try:
+                slot.recipe.reset(slot.obj)
+            except Exception:
+                self._retire(slot)
+            else:
+                slot.clean = True
+                self._count("resets", slot.recipe)
 
     def _close(self, slot: Slot) -> None:
         """Close the object, whoever has it. Never raises."""
@@ -435,6 +452,8 @@ class Pool:
             if slot.recipe.scope == "fresh" or (failed and slot.recipe.drop_on_failure):
                 # Its traceback holds what a failed task had; the result, what another one returns.
                 self._retire(slot, now=failed and not slot.held())
+            else:
+                self._leave_clean(slot)
         if self._retired:
             self._close_retired()
 

@@ -32,7 +32,7 @@ __all__ = ["PROBES", "Picklers", "is_builtin"]
 PROBES: dict[type, Callable[[Any], Any]] = {functools.partial: operator.attrgetter("func")}
 
 _ATOMS = frozenset((str, bytes, int, float, bool, type(None)))
-_FEW = 32
+_FEW, _MANY = 32, 4096
 
 _set_table: Any = pickle.Pickler.dispatch_table.__set__  # type: ignore[attr-defined]
 _by_value_modules = cloudpickle._PICKLE_BY_VALUE_MODULES
@@ -240,7 +240,14 @@ class Picklers:
         pickler, chunks, buffers = slot.pickler, slot.chunks, slot.buffers
         slot.resolved.begin()
         before = count_fired()
-        pickler.dump(obj)  # if it fails, the slot is not used again
+        try:
+            pickler.dump(obj)
+        except BaseException:  # the slot is not used again, and keeps nothing alive
+            pickler.memo = {}
+            chunks.clear()
+            buffers.clear()
+            slot.resolved.clear()
+            raise
         seen: list[Any] | None = None
         if count_fired() != before:
             seen = [entry[1] for entry in pickler.memo.copy().values()] if self._remembers else []
@@ -260,6 +267,8 @@ class Picklers:
             if pickler.by_value:
                 pickler.by_value = False
                 if len(self._by_value) >= 64:
+                    self._by_value.clear()
+                if len(self._by_value) > _MANY:
                     self._by_value.clear()
                 self._by_value.add(id(cls))
             else:

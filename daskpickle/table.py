@@ -412,7 +412,7 @@ class DispatchTable(dict[type, Reducer]):
             else:
                 self._found.set(cls, reducer or _nothing)
             return reducer
-        return None if found is _nothing else found  # type: ignore[no-any-return]
+        return None if found is _nothing else found
 
     def find(self, cls: type) -> Reducer | None:
         """Return the reducer that a registration gives to ``cls``: steps 1 to 3."""

@@ -19,6 +19,7 @@ from daskpickle.errors import (
     PluginError,
     RefusedError,
     RegistrationError,
+    RuntimeRefusedError,
     VersionError,
     describe_type,
 )
@@ -46,6 +47,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "PluginError": lambda: PluginError("The plug-in 'x' could not be loaded."),
     "RefusedError": refused,
     "RegistrationError": lambda: RegistrationError("It contradicts itself."),
+    "RuntimeRefusedError": lambda: RuntimeRefusedError(print, "It stays here.", "Leave it."),
     "VersionError": lambda: VersionError("It was written by a newer daskpickle."),
     "notes": with_note,
 }
@@ -88,6 +90,7 @@ def test_a_refusal_can_be_caught_as_what_pickle_and_dask_expect() -> None:
 def test_bases_are_those_that_others_know() -> None:
     """Code that does not know daskpickle can catch its errors by their ordinary names."""
     assert issubclass(RegistrationError, ValueError)
+    assert issubclass(RuntimeRefusedError, (RefusedError, RuntimeError))
     assert issubclass(VersionError, ImportError)
     assert issubclass(DaskpickleWarning, UserWarning)
     everything = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]

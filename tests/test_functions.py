@@ -366,3 +366,21 @@ def test_what_was_found_by_value_last_time_is_only_a_guess() -> None:
 class Holder:
     def __init__(self, function: Any) -> None:
         self.function = function
+
+
+class NotPicklable:
+    def __reduce__(self) -> Any:
+        raise TypeError("cannot pickle this")
+
+
+def test_a_dump_that_fails_keeps_nothing() -> None:
+    """Neither what it had pickled before, nor in the picklers that are used again."""
+    holder = Holder(lambda: 1)
+    reference = weakref.ref(holder)
+    for root in ([holder, NotPicklable()], [holder, NotPicklable(), lambda: 2]):
+        with pytest.raises(TypeError):
+            daskpickle.dumps(root)
+    assert pickle.loads(daskpickle.dumps([holder]))[0].function() == 1
+    del holder, root
+    gc.collect()
+    assert reference() is None

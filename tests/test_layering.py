@@ -30,12 +30,19 @@ ARROWS: dict[str, set[str]] = {
     "pickler": {"errors", "functions", "handles", "policy", "quick", "reducers", "table"},
     "paths": {"errors", "handles", "table"},
     "_autostart": set(),
+    "cli": {TOP},
+    "__main__": {"cli"},
+    "pytest_plugin": set(),
 }
 # Only inside a function: for what is rarely needed, nothing is paid where it is not.
 LAZY_ARROWS = {
     "pickler": {"paths"},  # when a dump has failed
     "_autostart": {"cluster"},  # when the configuration says so
+    "cli": {"cluster", "diagnose", "policy"},  # when a command runs: Dask loads it with its own
+    "pytest_plugin": {TOP},  # when a test asks for it
 }
+# What a diagnosis reads: it has no rules of its own, and sends nothing.
+DIAGNOSE = {"diagnose", "errors", "paths", "pickler", "table"}
 ROOM = {TOP, "errors", "handles"}
 NOT_FOR_ROOMS = {"Policy", "use_policy", "install", "uninstall"}
 
@@ -96,6 +103,11 @@ def test_a_core_module_imports_only_what_lies_below_it(module: str) -> None:
 )
 def test_only_cluster_imports_dask(path: Path) -> None:
     assert not {name[0] for name, _ in imports(path)} & {"dask", "distributed"}
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "diagnose").glob("*.py")), ids=lambda p: p.stem)
+def test_a_diagnosis_only_reads(path: Path) -> None:
+    assert {layer(name) for name, _ in ours(path)} <= DIAGNOSE
 
 
 @pytest.mark.parametrize("path", ROOMS, ids=lambda p: p.stem)

@@ -329,6 +329,45 @@ def test_the_path_says_where_it_is(case: str) -> None:
     assert any(found is offender for found in resolve(path, root))
 
 
+def test_arrays_of_objects() -> None:
+    """By index, whatever the shape."""
+    numpy = pytest.importorskip("numpy")
+    for shape, index, path in (
+        ((3,), 1, "obj[1]"),
+        ((2, 2), (1, 0), "obj[(1, 0)]"),
+        ((), (), "obj[()]"),
+    ):
+        offender = Offender()
+        array = numpy.empty(shape, dtype=object)
+        array[index] = offender
+        assert path_of(array) == path
+        assert offender in resolve(path, array)
+
+
+def test_frames_of_pandas() -> None:
+    """By column and place."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1, 2], "b": pandas.Series(["x", Offender()], dtype=object)})
+    assert path_of([frame]) == "obj[0]['b'].iloc[1]"
+    assert path_of({"s": frame["b"]}) == "obj['s'].iloc[1]"
+    frame = pandas.DataFrame({"a": [1]})
+    frame.attrs["source"] = Offender()
+    assert path_of(frame) == "obj.attrs['source']"
+
+
+def test_tasks_of_dask_have_names() -> None:
+    """The path begins at the task, whose key is a fact of the error."""
+    spec = pytest.importorskip("dask._task_spec")
+    task = spec.Task("sum-1", print, [1, Offender()], sep={"a": 1})
+    with pytest.raises(RefusedError) as caught:
+        daskpickle.dumps({"graph": [task]})
+    assert (caught.value.path, caught.value.key) == ("task 'sum-1'.args[0][1]", "sum-1")
+    task = spec.Task(("sum", 1), print, sep=Offender())
+    with pytest.raises(RefusedError) as caught:
+        daskpickle.dumps(task)
+    assert caught.value.path == "task ('sum', 1).kwargs['sep']"
+
+
 def test_the_path_is_in_the_sentence() -> None:
     """The message names the type, the path, and what to do."""
     with pytest.raises(RefusedError) as caught:

@@ -130,6 +130,14 @@ def test_an_action_that_a_class_does_not_have(cls: type) -> None:
         daskpickle.dumps(cls())
 
 
+def test_many_policies() -> None:
+    """Their tables are kept for a while, and no more than a few: each counts all the same."""
+    for number in range(200):
+        with use_policy({NAME: ("one", "two")[number % 2], "some.Class": str(number)}):
+            assert action_taken() == ("one", "two")[number % 2]
+    assert len(daskpickle.Pickler.dispatch_table._tables) <= 64
+
+
 def test_a_policy_cannot_be_changed() -> None:
     """It is immutable, also by way of the mapping that it was made of."""
     actions = {NAME: "one"}

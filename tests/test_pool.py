@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -150,26 +152,37 @@ def test_waiting_for_one_does_not_hold_up_another() -> None:
 
 
 def test_it_is_reset_between_tasks() -> None:
-    """Before the second task gets it, and not while another one uses it."""
+    """When a task has ended, nothing of it waits for the next one; not while another one uses it."""
     data = sent("process", reset=reset_lab)
-    as_task(data)
-    assert Lab.opened[0].resets == 0
-    as_task(data)
-    assert Lab.opened[0].resets == 1
+    for number in range(3):
+        assert as_task(data, lambda lab: lab.record.resets) == number
+        assert Lab.opened[0].resets == number + 1
     with running_task(), opening():
         daskpickle.loads(data)
-        assert Lab.opened[0].resets == 2
         in_threads(1, lambda _: as_task(data))
         daskpickle.loads(data)
-        assert Lab.opened[0].resets == 2
+        assert Lab.opened[0].resets == 3
+    assert Lab.opened[0].resets == 4
     assert counted("opens") == 1
+
+
+def test_it_is_reset_after_a_handle_outside_of_tasks_too() -> None:
+    """The next task gets it as it was sent, whoever used it before."""
+    data = sent("process", reset=reset_lab)
+    handle = daskpickle.loads(data)
+    handle.ping()
+    assert as_task(data, lambda lab: lab.record.resets) == 1
+    handle.ping()
+    assert as_task(data, lambda lab: lab.record.resets) == 2
 
 
 def test_what_cannot_be_reset_is_closed_and_opened_anew() -> None:
     """An error of ``reset`` is no error of the task."""
     data = sent("process", Lab("cannot be reset"), reset=reset_lab)
-    assert as_task(data) != as_task(data)
-    assert [lab.closed.is_set() for lab in Lab.opened] == [True, False]
+    assert [as_task(data), as_task(data)] == [0, 1]
+    assert closes(0)
+    handle = daskpickle.loads(sent("process", Lab("cannot be reset"), reset=reset_lab))
+    assert (handle.ping(), as_task(daskpickle.dumps(handle))) == (2, 3)
 
 
 def test_handles_outside_of_tasks_do_not_reset_each_other() -> None:
@@ -504,6 +517,60 @@ def test_threads_that_come_and_go_leave_nothing() -> None:
         in_threads(1, lambda _: as_task(data))
     assert all(map(closes, range(len(Lab.opened))))
     assert counted("opens") == counted("closes") == 100
+    assert len(pool) == 0
+
+
+def test_many_threads_at_once() -> None:
+    """Whatever happens at the same time: nobody gets a closed one, and each is closed once."""
+    sentences: list[bytes] = []
+    for scope in ("process", "thread", "fresh"):
+        for facts in ({}, {"reset": reset_lab}, {"drop_on_failure": True}):
+            sentences += [sent(scope, Lab(f"{scope} {n}"), **facts) for n in range(2)]
+    lazy = [daskpickle.loads(data) for data in sentences]
+    working = threading.Event()
+
+    def look() -> None:
+        while not working.wait(0.001):
+            pool.close_idle()
+
+    def work(index: int) -> int:
+        chance = random.Random(index)
+        done = 0
+        for _ in range(150):
+            data, handle = chance.choice(sentences), chance.choice(lazy)
+            what = chance.randrange(6)
+            if what == 0:
+                handle.ping()
+                done += 1
+                continue
+            with contextlib.suppress(ZeroDivisionError), running_task(), opening():
+                lab = daskpickle.loads(data)
+                assert lab.ping() == lab.ping()
+                handle.ping()
+                assert lab.ping() >= 0
+                done += 1
+                if what == 1 and not lab.name.startswith("fresh"):  # which it would close
+                    lab.close()
+                elif what == 2:
+                    handle.close()
+                elif what == 3:
+                    del lab
+                    raise ZeroDivisionError
+        return done
+
+    watcher = threading.Thread(target=look)
+    with set_to(idle_timeout=0, limit=4):
+        watcher.start()
+        try:
+            assert in_threads(8, work) == [150] * 8
+        finally:
+            working.set()
+            watcher.join()
+    lazy.clear()
+    pool.close_all()
+    assert all(map(closes, range(len(Lab.opened))))
+    assert counted("failures") == 0
+    assert counted("opens") == counted("closes") == len(Lab.opened)
     assert len(pool) == 0
 
 

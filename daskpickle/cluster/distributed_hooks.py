@@ -131,12 +131,15 @@ class Loads(Rebinding):
             try:
                 return pickle.loads(x, buffers=buffers) if buffers else pickle.loads(x)
             except Exception as exc:
+                error = wire.told(exc)
                 if _IS_TASK(bytes(memoryview(x)[:64])):
                     logger.warning("A task cannot be loaded.", exc_info=True)
-                    return _raising("unloadable", exc)
+                    return _raising("unloadable", error)
                 if gathering.get():
-                    return Undelivered(exc)
-                raise
+                    return Undelivered(error)
+                if error is exc:
+                    raise
+                raise error from None
 
         return loads
 
@@ -213,19 +216,6 @@ class ShuffleErrors(Rebinding):
                 raise RefusedError(object, why, hint) from cause
 
         return handle_transfer_errors
-
-
-class Materialize(Rebinding):
-    """`distributed.scheduler._materialize_graph`: literals of an expression become tasks there."""
-
-    module, name = "distributed.scheduler", "_materialize_graph"
-
-    def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def materialize(expr: Any, validate: bool) -> Any:
-            graph, *rest = original(expr=expr, validate=validate)
-            return (sealed.seal_tasks(expr, graph), *rest)
-
-        return materialize
 
 
 class ActorReplies(Hook):
@@ -321,6 +311,6 @@ def _while_gathering(original: Callable[..., Any]) -> Callable[..., Any]:
 
 #: In the order in which they are installed.
 HOOKS: tuple[type[Hook], ...] = (
-    Dumps, Loads, TaskState, SerializeErrors, Materialize, Shuffle, ShuffleErrors, Gathering,
+    Dumps, Loads, TaskState, SerializeErrors, Shuffle, ShuffleErrors, Gathering,
     ActorReplies, Tokens, ClusterActions,
 )  # fmt: skip

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import daskpickle
@@ -30,7 +31,7 @@ from daskpickle.reducers import ROOMS
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Diagnosis", "Row", "doctor"]
+__all__ = ["Diagnosis", "Row", "connect", "doctor"]
 
 CLIENT, SCHEDULER = "client", "scheduler"
 #: Seconds for a node to answer.
@@ -39,10 +40,10 @@ PATIENCE = 30.0
 #: Packages whose versions matter wherever daskpickle is.
 ALWAYS = ("cloudpickle", "dask", "distributed")
 
-#: From a class to what makes an object of it, without a server, and without leaving anything behind.
-#: Of what else is registered, the versions of its library are compared.
+#: From a class to what makes an object of it without a server, and leaves nothing behind. Of what
+#: else is registered, the versions of its library are compared.
 SAMPLES: dict[str, Callable[[], Any]] = {
-    "_io.BufferedReader": lambda: open(__file__, "rb"),
+    "_io.TextIOWrapper": Path(__file__).open,
     "_queue.SimpleQueue": queue.SimpleQueue,
     "_thread.RLock": threading.RLock,
     "_thread.lock": threading.Lock,
@@ -113,15 +114,17 @@ class Diagnosis:
         table = [("", *groups, "")]
         styles = ["head"]
         for row in self.rows:
-            cells = (_merged([row.answers.get(n, "") for n in group]) for group in groups.values())
-            table.append((row.item, *cells, "problem" if row.problem else row.note))
+            answers = [_merged([row.answers.get(n, "") for n in g]) for g in groups.values()]
+            table.append((row.item, *answers, "problem" if row.problem else row.note))
             styles.append("bad" if row.problem else "dim" if row.note else "")
         room = [max(len(row[n]) for row in table) + 2 for n in range(len(table[0]))]
-        widest = max(range(1, len(room) - 1), key=room.__getitem__)
+        widest = max(range(len(room) - 1), key=room.__getitem__)
         room[widest] = max(room[widest] - max(sum(room) - columns, 0), 12)
         lines: list[text.Line] = []
         for cells, style in zip(table, styles, strict=True):
-            cut = [c if len(c) < r else c[: r - 5] + "..." for c, r in zip(cells, room, strict=True)]
+            cut = [
+                c if len(c) < r else c[: r - 5] + "..." for c, r in zip(cells, room, strict=True)
+            ]
             line = "".join(c.ljust(r) for c, r in zip(cut, room, strict=True))
             lines.append([(line.rstrip(), style)])
         lines.append([])
@@ -159,6 +162,20 @@ def doctor(client: Client) -> Any:
     that need a server or a device, the versions of their libraries are compared.
     """
     return client.sync(_doctor, client)
+
+
+def connect(address: str, timeout: float) -> Client:
+    """Return a client of the cluster at ``address``, for the command line."""
+    from distributed import Client, Security
+    from distributed.comm import connect
+
+    async def knock() -> None:  # a client that finds nobody leaves its thread behind
+        options = Security().get_connection_args("client")
+        comm = await connect(address, timeout=timeout, **options)
+        await comm.close()
+
+    asyncio.run(knock())
+    return Client(address, timeout=timeout, set_as_default=False)
 
 
 async def _doctor(client: Client) -> Diagnosis:
@@ -205,8 +222,10 @@ def _samples(stack: ExitStack) -> tuple[dict[str, bytes], dict[str, Any]]:
     return pickles, kept
 
 
-def make_question(projects: list[str], samples: Mapping[str, bytes]) -> Callable[[], dict[str, Any]]:
-    """Return what a node is asked: local, so that it travels by value, and needs nothing of ours."""
+def make_question(
+    projects: list[str], samples: Mapping[str, bytes]
+) -> Callable[[], dict[str, Any]]:
+    """Return what a node is asked: local, so that it travels by value and needs none of ours."""
 
     def ask() -> dict[str, Any]:
         import importlib.metadata
@@ -250,7 +269,9 @@ def _diagnose(
 ) -> Diagnosis:
     silent = {node: exc for node, exc in answers.items() if isinstance(exc, BaseException)}
     found = {node: facts for node, facts in answers.items() if node not in silent}
-    problems = [f"The {node} gave no answer: {text.said(exc)}" for node, exc in silent.items()]
+    problems = [
+        f"There is no answer from {_who([node])}: {text.said(exc)}" for node, exc in silent.items()
+    ]
     rows = [_python(found), _ours(found)]
     rows += [_version(found, project) for project in projects]
     rows.append(_hooks(found))
@@ -264,10 +285,10 @@ def _of(found: Mapping[str, Any], item: str) -> dict[str, str]:
 
 
 def _who(nodes: Iterable[str]) -> str:
-    """Return nodes as the subject of a sentence."""
-    names = [node if node in (CLIENT, SCHEDULER) else f"worker {node}" for node in nodes]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return "The " + ", the ".join(names[:3]) + more
+    """Return nodes as part of a sentence."""
+    names = [f"the {node}" if "://" not in node else f"the worker {node}" for node in nodes]
+    more = f", and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _python(found: Mapping[str, Any]) -> Row:
@@ -277,8 +298,8 @@ def _python(found: Mapping[str, Any]) -> Row:
     problem = ""
     if others:
         problem = (
-            f"{_who(others)} runs another Python than the client, {minors[CLIENT]}: functions that "
-            "travel by value are for one minor version. Use the same everywhere."
+            f"Another Python than the client's {minors[CLIENT]} runs on {_who(others)}: functions "
+            "that travel by value are for one minor version. Use the same everywhere."
         )
     return Row("Python", answers, problem, _differ(answers))
 
@@ -294,9 +315,9 @@ def _ours(found: Mapping[str, Any]) -> Row:
     install = f"pip install daskpickle=={daskpickle.__version__}"
     problem = ""
     if lacking:
-        problem = f"{_who(lacking)} has no working daskpickle. Install it there: {install}"
+        problem = f"There is no working daskpickle on {_who(lacking)}. Install it there: {install}"
     elif older:
-        problem = f"{_who(older)} cannot read what this version writes. Upgrade it: {install}"
+        problem = f"What this version writes cannot be read on {_who(older)}. Upgrade it: {install}"
     return Row("daskpickle", answers, problem, _differ(answers))
 
 
@@ -316,8 +337,8 @@ def _hooks(found: Mapping[str, Any]) -> Row:
     problem = ""
     if off:
         problem = (
-            f"{_who(off)} has daskpickle, but it is not switched on there. Call "
-            "daskpickle.install(client), or set DASK_DASKPICKLE__INSTALL=true on all nodes."
+            f"daskpickle is not switched on on {_who(off)}. Call daskpickle.install(client), or "
+            "set DASK_DASKPICKLE__INSTALL=true on all nodes."
         )
     return Row("hooks", answers, problem, "" if on.get(CLIENT) else "off in the client")
 
@@ -325,14 +346,14 @@ def _hooks(found: Mapping[str, Any]) -> Row:
 def _kind(found: Mapping[str, Any], name: str, obj: Any) -> Row:
     answers, failed = {}, []
     for node, facts in found.items():
-        if "samples" not in facts:
+        if name not in facts.get("samples", {}):
             continue
-        answers[node] = _came_back(facts["samples"].get(name), obj)
+        answers[node] = _came_back(facts["samples"][name], obj)
         if answers[node] != "travels":
             failed.append(node)
     problem = ""
     if failed:
-        problem = f"{_who(failed)} does not give back a {name}: {answers[failed[0]]}"
+        problem = f"A {name} does not come back from {_who(failed)}: {answers[failed[0]]}"
     return Row(name, answers, problem)
 
 

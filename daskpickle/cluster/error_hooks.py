@@ -99,7 +99,7 @@ class LostResults(Method):
                 try:
                     return await original(future, raiseit)
                 except RefusedError as exc:
-                    if exc.key not in (None, str(future.key), *others):
+                    if exc.key is not None and exc.key not in (str(future.key), *others):
                         others.add(exc.key)
                     elif raiseit:
                         raise

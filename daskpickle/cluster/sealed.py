@@ -17,12 +17,21 @@ import io
 import pickle
 import threading
 import types
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import cloudpickle
 from dask._expr import Expr, SingletonExpr
-from dask._task_spec import DataNode, GraphNode, NestedContainer, Task, TaskRef, _execute_subgraph
+from dask._task_spec import (
+    DataNode,
+    GraphNode,
+    NestedContainer,
+    Task,
+    TaskRef,
+    _execute_subgraph,
+    convert_legacy_graph,
+)
 from dask.sizeof import sizeof
 from dask.tokenize import tokenize
 from dask.utils import funcname
@@ -87,7 +96,7 @@ class Sealed(GraphNode):
         outer, _local.part = _local.part, self
         try:
             with opening(real):
-                return pickle.loads(self.blob, buffers=self.buffers)
+                return _loads(self.blob, self.buffers)
         finally:
             _local.part = outer
 
@@ -206,8 +215,19 @@ def run_sealed(
     """Run the task that a plain `Task` brought here as bytes; in the task's thread."""
     wire.check(wire_version, version)
     blob, buffers, values = args[0], args[1 : n_buffers + 1], args[n_buffers + 1 :]
-    task = pickle.loads(blob, buffers=buffers)
+    task = _loads(blob, buffers)
     return task(dict(zip(deps, values, strict=True)))
+
+
+def _loads(blob: Any, buffers: Iterable[Any]) -> Any:
+    """Load what was sealed; its error says on which node it was."""
+    try:
+        return pickle.loads(blob, buffers=buffers)
+    except Exception as exc:
+        error = wire.told(exc)
+        if error is exc:
+            raise
+        raise error from None
 
 
 def _makes_actor() -> bool:
@@ -222,9 +242,15 @@ def _makes_actor() -> bool:
 
 
 def _dump(
-    cls: Any, obj: Any, buffer_callback: Any = None, *args: Any, protocol: int | None = None
+    cls: Any,
+    obj: Any,
+    buffer_callback: Any = None,
+    *args: Any,
+    protocol: int | None = None,
+    prefix: bytes = b"",
 ) -> bytes:
     file = io.BytesIO()
+    file.write(prefix)
     cls(file, protocol, *args, buffer_callback=buffer_callback).dump(obj)
     return file.getvalue()
 
@@ -477,7 +503,7 @@ class _Second(_GraphForm):
 
 
 class _Marked:
-    """An expression that holds sealed objects, so that the scheduler looks for them."""
+    """An expression that holds sealed objects, so that its tasks are sealed."""
 
     def __init__(self, expr: Expr) -> None:
         self.expr = expr
@@ -486,12 +512,14 @@ class _Marked:
         return mark, (self.expr,)
 
 
-_MARK = "_daskpickle_sealed"
-
-
 def mark(expr: Expr) -> Expr:
-    """Note on an expression that it holds sealed objects."""
-    expr.__dict__[_MARK] = True
+    """Let an expression that holds sealed objects seal the tasks that are made of it.
+
+    In the instance, and not by a hook: the scheduler of a client that calls `uninstall` meanwhile
+    has none. By a weak reference: graphs are large, and must not wait for the garbage collector.
+    """
+    own, make_graph = weakref.ref(expr), type(expr).__dask_graph__
+    expr.__dict__["__dask_graph__"] = lambda: seal_tasks(convert_legacy_graph(make_graph(own())))
     return expr
 
 
@@ -528,13 +556,11 @@ def dump_graph(obj: Any, protocol: int | None, out_of_band: bool) -> tuple[bytes
     if isinstance(obj, GraphNode):
         data = _dump(Pickler, sealer.node(obj), callback, protocol=protocol)
     else:
-        data = wire.guard + _dump(_Second, _Marked(obj), callback, sealer, protocol=protocol)
+        data = _dump(_Second, _Marked(obj), callback, sealer, protocol=protocol, prefix=wire.guard)
     return data, buffers
 
 
-def seal_tasks(expr: Any, graph: dict[Any, Any]) -> dict[Any, Any]:
-    """Seal what the tasks made of ``expr`` hold; the scheduler has just made them."""
-    if not getattr(expr, "__dict__", {}).get(_MARK):
-        return graph
+def seal_tasks(graph: dict[Any, Any]) -> dict[Any, Any]:
+    """Seal what the tasks hold that the scheduler has just made of an expression."""
     sealer = Sealer()
     return {key: sealer.node(node) for key, node in graph.items()}

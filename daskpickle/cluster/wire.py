@@ -20,7 +20,7 @@ import daskpickle
 from daskpickle.errors import VersionError
 from daskpickle.identity import settings
 
-__all__ = ["check", "guard", "guarded_call", "host_name", "require"]
+__all__ = ["check", "guard", "guarded_call", "host_name", "require", "told"]
 
 SENTENCE = (
     "What was sent to the node {} needs daskpickle, which is not installed there "
@@ -49,6 +49,29 @@ def check(wire_version: int, version: str) -> None:
             f"version {wire_version}), but daskpickle {daskpickle.__version__} (wire version "
             f"{daskpickle.WIRE_VERSION}) is installed there. Install the same version on all nodes."
         )
+
+
+def told(exc: Exception) -> Exception:
+    """Return an error of loading that says on which node it was, and what to do.
+
+    What is not about a module that is missing or another one is returned as it is.
+    """
+    where = f" on the node {host_name()}"
+    if where in str(exc):
+        return exc
+    new: Exception
+    if type(exc) is ModuleNotFoundError and exc.name:
+        package = exc.name.partition(".")[0]
+        advice = f"Install {package} there, or let it travel by value: call "
+        advice += f"cloudpickle.register_pickle_by_value({package}) where you submit."
+        said = f"{exc}{where}: what was sent there needs it. {advice}"
+        new = ModuleNotFoundError(said, name=exc.name, path=exc.path)
+    elif type(exc) is AttributeError and str(exc).startswith("Can't get attribute"):
+        advice = "The module is another one there. Install the same version on all nodes."
+        new = AttributeError(f"{exc}{where}: what was sent there needs it. {advice}")
+    else:
+        return exc
+    return new.with_traceback(exc.__traceback__)
 
 
 def _text(value: str) -> bytes:

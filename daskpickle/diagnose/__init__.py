@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daskpickle.diagnose.check import Finding, Report, check
-from daskpickle.diagnose.explain import Explanation, Node, explain
+from daskpickle.diagnose.checks import Finding, Report, check
+from daskpickle.diagnose.sizes import Explanation, Node, explain
 
 __all__ = ["Explanation", "Finding", "Node", "Report", "check", "explain"]

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING
 from daskpickle.diagnose import text
 
 if TYPE_CHECKING:
-    from daskpickle.diagnose.check import Finding, Report
-    from daskpickle.diagnose.explain import Explanation, Node
+    from daskpickle.diagnose.checks import Finding, Report
+    from daskpickle.diagnose.sizes import Explanation, Node
 
 __all__ = ["explanation_html", "report_html"]
 
 #: Colours that can be read on a light page and on a dark one; the page's own font sizes.
 _STYLE = """<style>
 .daskpickle{line-height:1.45;max-width:72em}
-.daskpickle code{background:none;font-size:.92em;color:inherit;padding:0;overflow-wrap:anywhere;white-space:pre-wrap}
+.daskpickle code{background:none;color:inherit;font-size:.92em;padding:0}
+.daskpickle code{overflow-wrap:anywhere;white-space:pre-wrap}
 .daskpickle .bad{color:#c0392b;font-weight:600}
 .daskpickle .good{color:#1e8449;font-weight:600}
 .daskpickle .dim{opacity:.65}
-.daskpickle section{border-left:3px solid #c0392b;margin:.7em 0;padding:.1em .8em;break-inside:avoid}
-.daskpickle dl{display:grid;grid-template-columns:max-content 1fr;gap:.15em 1em;align-items:baseline;margin:.3em 0}
+.daskpickle section{border-left:3px solid #c0392b;break-inside:avoid}
+.daskpickle section{margin:.7em 0;padding:.1em .8em}
+.daskpickle dl{display:grid;grid-template-columns:max-content 1fr;align-items:baseline}
+.daskpickle dl{gap:.15em 1em;margin:.3em 0}
 .daskpickle dt{opacity:.65;font-weight:400}
 .daskpickle dd{margin:0}
 .daskpickle details{margin-left:1.1em}
@@ -59,10 +62,10 @@ def _code(value: object) -> str:
 
 def report_html(found: Report) -> str:
     """Return what `check` found."""
-    from daskpickle.diagnose.check import ways
+    from daskpickle.diagnose.checks import ways
 
     verdict = '<b class="bad">cannot travel</b>' if found else '<b class="good">travels</b>'
-    scope = f"{len(found)} of {found.count:,} objects" if found else f"{found.count:,} objects"
+    scope = f"{len(found)} of {found.seen:,} objects" if found else f"{found.seen:,} objects"
     parts = [f'<div>{_code(found.name)} {verdict} <span class="dim">{scope}</span></div>']
     parts += [_section(finding) for finding in found]
     if found.travels:
@@ -71,7 +74,9 @@ def report_html(found: Report) -> str:
             f'<details><summary class="dim">{escape(ways(found))}</summary>{_table(rows)}</details>'
         )
     if not found.complete:
-        parts.append('<div class="bad">It is nested too deeply: what is below was not looked at.</div>')
+        parts.append(
+            '<div class="bad">It is nested too deeply: what is below was not looked at.</div>'
+        )
     return _page(*parts)
 
 
@@ -103,7 +108,7 @@ def explanation_html(found: Explanation) -> str:
     buffered = f" and {text.size(found.buffered)} out of band" if found.buffered else ""
     parts = [
         f'<div>{_code(found.name)} <b>{text.size(found.bytes)}</b>{buffered} <span class="dim">'
-        f"{found.count:,} objects, {found.seconds * 1e3:.1f} ms in reducers</span></div>",
+        f"{found.seen:,} objects, {found.seconds * 1e3:.1f} ms in reducers</span></div>",
         _branch(found.root, max(found.root.total, 1)),
     ]
     heaviest = ((text.size(n.own), n.path, n.type_name) for n in found.heaviest)

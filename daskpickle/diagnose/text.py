@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from daskpickle.errors import describe_type
 
 if TYPE_CHECKING:
-    from daskpickle.diagnose.check import Finding, Report
-    from daskpickle.diagnose.explain import Explanation, Node
+    from daskpickle.diagnose.checks import Finding, Report
+    from daskpickle.diagnose.sizes import Explanation, Node
 
 __all__ = [
-    "Line", "explanation", "explanation_lines", "plain", "report", "report_lines", "said", "size",
+    "Line", "explanation_lines", "plain", "report_lines", "said", "size",
     "type_name", "width", "wrapped",
 ]  # fmt: skip
 
@@ -48,12 +48,11 @@ def said(error: BaseException) -> str:
 
 def size(number: float) -> str:
     """Return a number of bytes as people read it: ``1.5 MiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            break
+    units = ["TiB", "GiB", "MiB", "KiB", "B"]
+    while number >= 1024 and len(units) > 1:
         number /= 1024
-    else:
-        unit = "TiB"
+        units.pop()
+    unit = units[-1]
     return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
 
 
@@ -80,16 +79,11 @@ def wrapped(label: str, value: str, style: str, columns: int) -> list[Line]:
 # --- check ----------------------------------------------------------------------------------------
 
 
-def report(found: Report) -> str:
-    """Return what `check` found as text."""
-    return plain(report_lines(found, width()))
-
-
 def report_lines(found: Report, columns: int) -> list[Line]:
     """Return what `check` found as lines."""
-    from daskpickle.diagnose.check import ways
+    from daskpickle.diagnose.checks import ways
 
-    scope = f"{found.count:,} object{'s' if found.count != 1 else ''}"
+    scope = f"{found.seen:,} object{'s' if found.seen != 1 else ''}"
     how = ways(found)
     if not found:
         lines: list[Line] = [[(f"{found.name} travels", "good"), (f"  {scope}", "dim")]]
@@ -102,9 +96,18 @@ def report_lines(found: Report, columns: int) -> list[Line]:
     if recipes:
         lines += [[], [("by recipe", "head")]]
         for finding in recipes:
-            lines += wrapped("  ", f"{finding.path}  {finding.type_name}, {finding.action}", "", columns)
+            lines += wrapped(
+                "  ", f"{finding.path}  {finding.type_name}, {finding.action}", "", columns
+            )
+    if found.travels and found.travels[0].verdict == "by reference":
+        lines += wrapped("  ", "Only its name is sent: the workers import it.", "dim", columns)
     if not found.complete:
-        lines += [[], *wrapped("", "It is nested too deeply: what is below was not looked at.", "bad", columns)]
+        lines += [
+            [],
+            *wrapped(
+                "", "It is nested too deeply: what is below was not looked at.", "bad", columns
+            ),
+        ]
     return lines
 
 
@@ -126,45 +129,52 @@ def _finding_lines(number: int, finding: Finding, columns: int) -> list[Line]:
 
 def _middle(path: str, longest: int = 600) -> str:
     """Return a path without its middle, if it is very long."""
-    half = longest // 2
+    half = max(longest - 5, 8) // 2
     return path if len(path) <= longest else f"{path[:half]} ... {path[-half:]}"
 
 
 # --- explain --------------------------------------------------------------------------------------
 
 
-def explanation(found: Explanation) -> str:
-    """Return what `explain` found as text."""
-    return plain(explanation_lines(found, width()))
-
-
 def explanation_lines(found: Explanation, columns: int) -> list[Line]:
     """Return what `explain` found as lines."""
-    head = f"  {size(found.bytes)}"
+    head = size(found.bytes)
     if found.buffered:
         head += f" and {size(found.buffered)} out of band"
-    lines: list[Line] = [
-        [(found.name, "head"), (f"{head}, {found.count:,} objects, {found.seconds * 1e3:.1f} ms in reducers", "dim")],
-        [],
-    ]
+    head += f", {found.seen:,} objects, {found.seconds * 1e3:.1f} ms in reducers"
+    lines = wrapped(f"{found.name}  ", head, "head", columns)
+    lines.append([])
     lines += _tree_lines(found.root, "", "", columns)
     if found.heaviest:
         lines += [[], [("heaviest by themselves", "head")]]
         for node in found.heaviest:
             label = f"  {size(node.own):>9}  "
-            lines += wrapped(label, f"{_middle(node.path, 200)}  ({node.type_name})", "path", columns)
+            lines += wrapped(
+                label, f"{_middle(node.path, 200)}  ({node.type_name})", "path", columns
+            )
     if found.shared:
         lines += [[], [("shared, sent once", "head")]]
         for node in found.shared:
             lines += wrapped(
-                f"  {node.again + 1:>7} x  ", f"{_middle(node.path, 200)}  ({node.type_name})", "path", columns
+                f"  {node.again + 1:>7} x  ",
+                f"{_middle(node.path, 200)}  ({node.type_name})",
+                "path",
+                columns,
             )
     if found.modules:
         lines += [[], [("module globals that came along", "head")]]
         for function, names in found.modules.items():
             lines += wrapped(f"  {function}  ", ", ".join(names), "", columns)
     if not found.complete:
-        lines += [[], *wrapped("", "Not all of it can travel, or it is nested too deeply; see daskpickle.check.", "bad", columns)]
+        lines += [
+            [],
+            *wrapped(
+                "",
+                "Not all of it can travel, or it is nested too deeply; see daskpickle.check.",
+                "bad",
+                columns,
+            ),
+        ]
     return lines
 
 
@@ -172,12 +182,19 @@ def _tree_lines(node: Node, lead: str, branch: str, columns: int) -> list[Line]:
     amount = size(node.bytes) + (f" + {size(node.buffered)}" if node.buffered else "")
     if node.seconds >= _SLOW:
         amount += f", {node.seconds * 1e3:.0f} ms"
-    label = f"{_middle(node.label, 60)}  "
-    room = columns - len(lead) - len(branch) - len(label) - len(amount) - 2
-    kind = node.type_name if len(node.type_name) <= room else node.type_name[: max(room - 3, 0)] + "..."
-    fill = " " * max(room - len(kind) + 1, 1)
+    room = columns - len(lead) - len(branch) - len(amount) - 4
+    label = _middle(node.label, min(60, room))
+    room -= len(label)
+    kind = node.type_name if len(node.type_name) <= room else ""
+    fill = " " * (room - len(kind) + 2)
     lines: list[Line] = [
-        [(lead + branch, "dim"), (label, "path"), (kind, "dim"), (fill, ""), (amount, "head")]
+        [
+            (lead + branch, "dim"),
+            (label, "path"),
+            (f"  {kind}", "dim"),
+            (fill, ""),
+            (amount, "head"),
+        ]
     ]
     below = lead + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
     if node.children and len(below) > columns // 2:

@@ -32,7 +32,8 @@ from daskpickle.pickler import Pickler
 from daskpickle.table import Registration
 
 __all__ = [
-    "RECIPE", "REFERENCE", "REFUSED", "VALUE", "Progress", "Visit", "Walk", "follow", "oracle", "walk",
+    "RECIPE", "REFERENCE", "REFUSED", "VALUE", "Progress", "Visit", "Walk", "follow", "oracle",
+    "walk",
 ]  # fmt: skip
 
 REFERENCE, VALUE, RECIPE, REFUSED = "by reference", "by value", "by recipe", "refused"
@@ -157,7 +158,10 @@ class Visit:
         while visit is not None:
             chain.append(visit.obj)
             visit = visit.above
-        return find_route(chain[::-1])
+        try:
+            return find_route(chain[::-1])
+        except Exception:  # the objects on the way are anyone's
+            return Route("obj" + STATE, (), None)
 
 
 class _Reducers:
@@ -212,7 +216,8 @@ class Walk(Watched):
         self._by_id: dict[int, Visit] = {}
         self.written = self._taken = 0
         self._spent = 0.0
-        self.dispatch_table = _Reducers(self, self.dispatch_table)
+        table: Any = _Reducers(self, self.dispatch_table)
+        self.dispatch_table = table
         self._count_writes()
 
     def run(self, root: Any, frames: int) -> bool:

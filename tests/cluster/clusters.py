@@ -34,7 +34,7 @@ def until(true: Callable[[], Any], what: str) -> Any:
 
 @contextmanager
 def local_cluster(**options: Any) -> Iterator[Client]:
-    """Start a `LocalCluster` of two workers and a client; close both, whatever state they are in."""
+    """Start a `LocalCluster` of two workers and a client; close both, whatever their state."""
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", **options}
     cluster = LocalCluster(**options)
     try:

@@ -1,8 +1,8 @@
 """The paths by which Dask moves objects. Each is a function of a client and of what makes a thing.
 
-A path sends what ``make`` makes, or lets a worker make and send it, and returns what `truth` says on
-the other side. ``make`` travels too, and what it makes is one of the nestings of `things`. The two
-paths that are no paths (a raw ``log_event``; objects in a table of Arrow) check the error instead.
+A path sends what ``make`` makes, or lets a worker make and send it, and returns what `truth` says
+on the other side. ``make`` travels too, and what it makes is one of the nestings of `things`. The
+two paths that are no paths (a raw ``log_event``; objects in a table of Arrow) check the error.
 """
 
 from __future__ import annotations
@@ -195,7 +195,9 @@ def submit_class_attribute(client: Client, make: Make) -> str:
 
 @path()
 def submit_class_itself(client: Client, make: Make) -> str:
-    return client.submit(lambda cls: truth(*cls.things), in_main()["main_class_of"](make())).result()
+    return client.submit(
+        lambda cls: truth(*cls.things), in_main()["main_class_of"](make())
+    ).result()
 
 
 @path()
@@ -299,7 +301,7 @@ def executor_submit(client: Client, make: Make) -> str:
 def retries(client: Client, make: Make) -> str:
     worker, _ = two_workers(client)
     thing = make()
-    check = lambda arg: fail_once(key, arg, thing)  # noqa: E731
+    check = lambda arg: fail_once(key, arg, thing)
     key = name()
     return client.submit(check, thing, retries=2, workers=[worker], key=key).result()
 
@@ -507,9 +509,7 @@ def array_from_source(client: Client, make: Make) -> str:
 @path()
 def array_from_array_lock(client: Client, make: Make) -> str:
     """``from_array(lock=)``, the place where Dask itself asks users for a lock."""
-    x = da.from_array(
-        Source(make()), chunks=2, name=name(), lock=Guard(make()), meta=np.zeros(0)
-    )
+    x = da.from_array(Source(make()), chunks=2, name=name(), lock=Guard(make()), meta=np.zeros(0))
     return all_ones((x + 0).compute(scheduler=client))
 
 
@@ -668,7 +668,7 @@ def result_attribute(client: Client, make: Make) -> str:
 
 @path()
 def result_list(client: Client, make: Make) -> str:
-    one, *things = client.submit(lambda: [1, make(), make()], pure=False).result()
+    _, *things = client.submit(lambda: [1, make(), make()], pure=False).result()
     return truth(*things)
 
 
@@ -734,7 +734,7 @@ def worker_to_worker(client: Client, make: Make) -> str:
 def worker_to_worker_nested(client: Client, make: Make) -> str:
     first, second = two_workers(client)
     things = client.submit(lambda: [1, {"k": Holder(make())}], workers=[first], pure=False)
-    check = lambda found: truth(found[1]["k"].lock)  # noqa: E731
+    check = lambda found: truth(found[1]["k"].lock)
     return client.submit(check, things, workers=[second], pure=False).result()
 
 
@@ -745,7 +745,7 @@ def scatter(client: Client, make: Make) -> str:
 
 @path()
 def scatter_list(client: Client, make: Make) -> str:
-    one, *things = client.scatter([1, make(), make()], hash=True)
+    _, *things = client.scatter([1, make(), make()], hash=True)
     return both(client.submit(truth, *things).result(), truth(*client.gather(things)))
 
 
@@ -944,7 +944,7 @@ def warning_from_task(client: Client, make: Make) -> str:
     worker, _ = two_workers(client)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        warn = lambda: distributed.warn(HolderWarning(make()))  # noqa: E731
+        warn = lambda: distributed.warn(HolderWarning(make()))
         client.submit(warn, pure=False, workers=[worker]).result()
         for _ in range(SECONDS * 100):  # it comes on a stream of its own
             things = [w.message.thing for w in seen if isinstance(w.message, HolderWarning)]
@@ -991,8 +991,9 @@ def publish(client: Client, make: Make) -> str:
 
 @path()
 def publish_list(client: Client, make: Make) -> str:
-    key = name()
-    client.publish_dataset([1, make(), client.submit(make, pure=False)], name=key)
+    key, future = name(), client.submit(make, pure=False)
+    distributed.wait(future, timeout=SECONDS)  # old schedulers may hear of the data set before
+    client.publish_dataset([1, make(), future], name=key)
     _, thing, future = client.get_dataset(key)
     client.unpublish_dataset(key)
     return truth(thing, future.result())
@@ -1010,7 +1011,7 @@ def annotations(client: Client, make: Make) -> str:
     key = name()
     with dask.annotate(things=[make()]):
         future = client.submit(operator.add, 1, 1, key=key)
-    check = lambda dask_scheduler: truth(*dask_scheduler.tasks[key].annotations["things"])  # noqa: E731
+    check = lambda dask_scheduler: truth(*dask_scheduler.tasks[key].annotations["things"])
     return client.run_on_scheduler(check) if future.result() == 2 else "the sum is wrong"
 
 
@@ -1066,7 +1067,7 @@ def nanny_plugin(client: Client, make: Make) -> str:
 def scheduler_plugin(client: Client, make: Make) -> str:
     plugin = SchedulerCarrier(name(), make())
     client.register_plugin(plugin)
-    check = lambda name, dask_scheduler: truth(dask_scheduler.plugins[name].thing)  # noqa: E731
+    check = lambda name, dask_scheduler: truth(dask_scheduler.plugins[name].thing)
     what = client.run_on_scheduler(check, plugin.name)
     client.unregister_scheduler_plugin(plugin.name)
     return what

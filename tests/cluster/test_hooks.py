@@ -36,7 +36,8 @@ def hooked() -> dict[str, object]:
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "distributed" and module is not None:
             found.update({f"{name}.{attribute}": v for attribute, v in vars(module).items()})
-    for cls in (distributed.Client, distributed.Worker, distributed.actor.Actor):
+    owners = (distributed.Client, distributed.Worker, distributed.Nanny, distributed.Future)
+    for cls in (*owners, distributed.actor.Actor, distributed.as_completed):
         found.update({f"{cls.__name__}.{attribute}": v for attribute, v in vars(cls).items()})
     found["ForkingPickler"] = ForkingPickler._copyreg_dispatch_table
     found["func_dumps"] = dask.config.get("func_dumps", None)
@@ -79,6 +80,7 @@ def test_uninstall_gives_every_name_back():
     assert {name for name, value in hooked().items() if value is not before.get(name)} >= {
         "distributed.protocol.pickle.dumps", "distributed.protocol.pickle.loads",
         "distributed.scheduler.dumps", "distributed.client.dumps", "Client.sync", "ForkingPickler",
+        "Nanny.start", "Future._result", "as_completed._get_and_raise",
     }  # fmt: skip
     daskpickle.uninstall()
     daskpickle.uninstall()

@@ -1,10 +1,10 @@
-"""What was submitted is what arrives; one token is one object; what is open is counted and closed."""
+"""What was submitted is what arrives; one token is one object; what is opened is closed."""
 
 from __future__ import annotations
 
 import gc
-import sqlite3
 import socket
+import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -176,20 +176,28 @@ THINGS = [
 ]  # fmt: skip
 
 
-def submit_argument(client: Client, gate: Future, use: Callable[[Any], Any], original: Any) -> Future:
+def submit_argument(
+    client: Client, gate: Future, use: Callable[[Any], Any], original: Any
+) -> Future:
     return client.submit(lambda gate, arg: use(arg), gate, original, pure=False)
 
 
-def submit_closure(client: Client, gate: Future, use: Callable[[Any], Any], original: Any) -> Future:
+def submit_closure(
+    client: Client, gate: Future, use: Callable[[Any], Any], original: Any
+) -> Future:
     return client.submit(lambda gate: use(original), gate, pure=False)
 
 
-def submit_keyword(client: Client, gate: Future, use: Callable[[Any], Any], original: Any) -> Future:
-    check = lambda n, *, gate, thing: use(thing["k"][0])  # noqa: E731
+def submit_keyword(
+    client: Client, gate: Future, use: Callable[[Any], Any], original: Any
+) -> Future:
+    check = lambda n, *, gate, thing: use(thing["k"][0])
     return client.map(check, [0], gate=gate, thing={"k": [original]}, pure=False)[0]
 
 
-def submit_delayed(client: Client, gate: Future, use: Callable[[Any], Any], original: Any) -> Future:
+def submit_delayed(
+    client: Client, gate: Future, use: Callable[[Any], Any], original: Any
+) -> Future:
     check = dask.delayed(lambda gate, arg: use(arg), pure=False)
     return client.compute(check(gate, original))
 
@@ -333,9 +341,10 @@ def test_retried(
 
 
 @pytest.mark.parametrize(
-    "pack", [lambda lock: lock, Holder, lambda lock: [1, {"k": lock}], lambda lock: partial(truth, lock)],
+    "pack",
+    [lambda lock: lock, Holder, lambda lock: [1, {"k": lock}], lambda lock: partial(truth, lock)],
     ids=["lock", "attribute", "list", "partial"],
-)  # fmt: skip
+)
 def test_lock_comes_home(client: Client, pack: Callable[[Any], Any]) -> None:
     """The lock that comes back to the client is the lock that left."""
 
@@ -376,6 +385,11 @@ def take(lock: Any, entered: Event, leave: Event) -> bool:
         leave.set()
 
 
+def truth_of_cluster_lock(lock: Any) -> bool:
+    """Whether a lock is free, and can be released."""
+    return bool(lock.acquire(blocking=False)) and lock.release() is None
+
+
 def hold_and_take(client: Client, lock: Any, holder: str, taker: str) -> bool:
     """Whether a task can take a lock that another one holds."""
     events = Event(client=client), Event(client=client)
@@ -402,7 +416,7 @@ def test_lock_of_the_cluster_excludes_on_all_workers(client: Client) -> None:
     with daskpickle.use_policy({"_thread.lock": "cluster"}):
         assert hold_and_take(client, lock, first, second) is False
         assert hold_and_take(client, lock, second, second) is False
-        free = client.submit(lambda: lock.acquire(blocking=False) and lock.release() is None, pure=False)
+        free = client.submit(truth_of_cluster_lock, lock, pure=False)
     assert free.result(SECONDS) is True
 
 
@@ -450,7 +464,7 @@ def test_sqlite_opens_once_per_thread(client: Client, tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "shared.db")
     database.execute("CREATE TABLE t (n)")
     database.commit()
-    count = lambda database: database.execute("SELECT COUNT(*) FROM t").fetchone()  # noqa: E731
+    count = lambda database: database.execute("SELECT COUNT(*) FROM t").fetchone()
     assert run_thousand(client, count, database) == {(0,)}
     database.close()
     made = {w: n - already[w] for w, n in client.run(opens, "sqlite3.Connection").items()}
@@ -489,7 +503,7 @@ def test_process_scope_opens_once_per_worker(client: Client, world: World) -> No
 
 @pytest.mark.timeout(90)
 def test_failed_tasks_leave_no_connection_behind(client: Client, server: LineServer) -> None:
-    """A task that fails half-way through a stream has its connection closed; never are there more."""
+    """A task that fails half-way through a stream has its connection closed."""
     with server.connect() as original:
         already = server.counts()[1]
 
@@ -523,7 +537,7 @@ def test_nothing_is_open_after_close(world: World) -> None:
     with local_cluster() as client:
         daskpickle.install(client)
         connected, lab = make_socket(world), make_lab(world)
-        use = lambda sock, lab: (ping(sock), lab.ask())  # noqa: E731
+        use = lambda sock, lab: (ping(sock), lab.ask())
         futures = client.map(lambda n: use(connected, lab), range(20), pure=False)
         assert set(client.gather(futures)) == {("pong", "pong")}
         assert before + 2 < world.server.counts()[1] <= before + 2 + 4

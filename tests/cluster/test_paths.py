@@ -1,4 +1,4 @@
-"""Every path by which Dask moves objects, with a lock in every nesting, on every kind of cluster."""
+"""Every path by which Dask moves objects, a lock in every nesting, every kind of cluster."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ class Stand:
 
 
 @pytest.fixture(scope="module")
-def stand(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stand]:
     """A cluster of the kind that is asked for, with daskpickle installed through its client."""
     stand = Stand(request.param, tmp_path_factory.mktemp(request.param))
     if request.param == "tcp":
@@ -124,7 +126,9 @@ WAYS = {
 
 
 @pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def outcomes(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     """What arrived on each path, in a process where only the environment switches daskpickle on."""
     done = subprocess.run(
         [sys.executable, "-m", f"{__package__}.run_paths"],
@@ -145,5 +149,5 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.mark.parametrize("case", CORE, ids=lambda case: case.id)
 def test_switched_on_by_environment(outcomes: dict[str, str], case: Case) -> None:
     """With no call of ``install`` at all, locks arrive in every nesting."""
-    found = {nesting: outcomes.get(f"{case.id}-{nesting}", "it was not run") for nesting in case.nestings}
+    found = {nesting: outcomes.get(f"{case.id}-{nesting}") for nesting in case.nestings}
     assert found == dict.fromkeys(case.nestings, WORKS), outcomes["stderr"]

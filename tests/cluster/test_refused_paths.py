@@ -1,10 +1,13 @@
-"""Every path again, with an object that nobody can pickle: the client is told which, and what to do."""
+"""Every path with an object that nobody can pickle: the client is told which, and what to do."""
 
 from __future__ import annotations
 
 import re
+import sys
+import threading
+import types
+import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import distributed
 import pytest
@@ -101,6 +104,39 @@ def test_an_error_that_holds_it_is_told_with_its_words(
         )
         with pytest.raises(RefusedError, match=name):
             failed.result(timeout=SECONDS)
+
+
+LACKING = {
+    "by reference": lambda function: (function, 1),
+    "sealed": lambda function: (lambda lock: function(1), threading.Lock()),
+    "argument": lambda function: (len, [function]),
+}
+
+
+@pytest.mark.parametrize("how", LACKING)
+def test_what_a_worker_lacks_is_named(
+    client: Client, stand: Stand, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that is missing where it is loaded, or is another one: where, and what to do."""
+    name = f"only_here_{uuid.uuid4().hex}"
+    module = types.ModuleType(name)
+    exec("def function(n): return n", vars(module))
+    monkeypatch.setitem(sys.modules, name, module)
+
+    def submit() -> str:
+        future = client.submit(*LACKING[how](module.function), pure=False)
+        with pytest.raises((ModuleNotFoundError, AttributeError)) as caught:
+            future.result(timeout=SECONDS)
+        return str(caught.value)
+
+    node = rf"on the node ({'|'.join(map(re.escape, stand.workers))})"
+    assert re.search(rf"No module named '{name}' {node}: .* Install {name} there, or", submit())
+
+    def make_another(name: str) -> None:
+        sys.modules[name] = type(sys)(name)
+
+    client.run(make_another, name)
+    assert re.search(rf"get attribute 'function' .* {node}: .* Install the same version", submit())
 
 
 def test_results_are_told_one_by_one(client: Client) -> None:

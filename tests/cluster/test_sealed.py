@@ -197,7 +197,8 @@ def test_plain_payloads_keep_their_bytes():
 def test_ours_beside_plain_functions_leave_them_plain():
     """Trap 7: in a graph that holds ours, what does not is not sealed."""
     tasks = {"a": Task("a", _payload_size, Holder(b""), 0), "b": Task("b", len, "abc")}
-    loaded = deserialize(*sent(dask._expr.LLGExpr(tasks))).__dask_graph__()
+    expr = deserialize(*sent(dask._expr.LLGExpr(tasks)))
+    loaded = expr.__dask_graph__()
     assert type(loaded["a"]) is SealedTask
     assert type(loaded["b"]) is Task
 
@@ -239,7 +240,8 @@ def test_buffers_stay_out_of_band():
     holder = Holder(array)
     header, frames = sent(dask._expr.LLGExpr({"t": Task("t", _payload_size, holder, 0)}))
     assert any(np.shares_memory(np.frombuffer(f, np.uint8), array) for f in frames[1:])
-    loaded = deserialize(header, frames).__dask_graph__()["t"]
+    expr = deserialize(header, frames)
+    loaded = expr.__dask_graph__()["t"]
     task_frames: list = []
     run_spec = distributed.protocol.pickle.dumps(loaded, buffer_callback=task_frames.append)
     assert len(run_spec) < 10_000

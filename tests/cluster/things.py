@@ -119,8 +119,8 @@ def make_exception(new: Callable[[], Any]) -> HolderError:
     return HolderError(new())
 
 
-#: Run in the real ``__main__`` of the client only: nothing of it can be imported on a worker, though
-#: stock pickle, in the client, thinks so and writes a reference.
+#: Run in the real ``__main__`` of the client only: no worker can import anything of it,
+#: though stock pickle in the client thinks so, and writes a reference.
 MAIN = """
 class MainHolder:
     def __init__(self, lock):

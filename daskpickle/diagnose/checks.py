@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import types
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from daskpickle.diagnose.walk import (
     oracle,
     walk,
 )
+from daskpickle.errors import RefusedError
 from daskpickle.paths import STATE, Route, Step, refusal_of
 
 __all__ = ["Finding", "Report", "check"]
@@ -103,8 +106,9 @@ class Report(Sequence[Finding]):
     name : str
         What was checked.
     travels : tuple of Finding
-        What can travel, and how: handles by recipe, functions and classes by value.
-    count : int
+        What can travel, and how: handles by recipe, functions and classes by value; by reference,
+        if it is what was checked.
+    seen : int
         How many objects were looked at.
     complete : bool
         Whether that were all; not so if they are nested too deeply.
@@ -116,10 +120,10 @@ class Report(Sequence[Finding]):
         findings: Sequence[Finding],
         travels: Sequence[Finding] = (),
         *,
-        count: int = 0,
+        seen: int = 0,
         complete: bool = True,
     ) -> None:
-        self.name, self.count, self.complete = name, count, complete
+        self.name, self.seen, self.complete = name, seen, complete
         self._findings, self.travels = tuple(findings), tuple(travels)
 
     def __len__(self) -> int:
@@ -132,7 +136,11 @@ class Report(Sequence[Finding]):
         return iter(self._findings)
 
     def __repr__(self) -> str:
-        return text.report(self)
+        return text.plain(self.lines(text.width()))
+
+    def lines(self, columns: int) -> list[text.Line]:
+        """Return it as lines that are so wide."""
+        return text.report_lines(self, columns)
 
     def _repr_html_(self) -> str:
         from daskpickle.diagnose.html import report_html
@@ -144,7 +152,7 @@ class Report(Sequence[Finding]):
         return {
             "name": self.name,
             "ships": not self,
-            "count": self.count,
+            "seen": self.seen,
             "complete": self.complete,
             "findings": [finding.facts() for finding in self],
             "travels": [finding.facts() for finding in self.travels],
@@ -189,9 +197,12 @@ def check(obj: Any, /, *args: Any, _progress: Progress | None = None, **kwargs: 
     travels = [
         names.finding(visit)
         for visit in walked.visits
-        if visit.way in (RECIPE, VALUE) and visit.error is None
+        if visit.error is None
+        and (visit.way in (RECIPE, VALUE) or (visit.way == REFERENCE and visit.above is None))
     ][:SHOWN]
-    return Report(_name(obj, called), findings, travels, count=walked.count, complete=walked.complete)
+    return Report(
+        _name(obj, called), findings, travels, seen=walked.count, complete=walked.complete
+    )
 
 
 def _name(obj: Any, called: bool) -> str:
@@ -233,16 +244,14 @@ class _Names:
         name = {"[1]": "args", "[2]": "kwargs"}.get(first) or _name(root[0], False)
         return route._replace(path=name + route.path[len("obj") + len(first) :])
 
-    def finding(
-        self, visit: Visit, also: tuple[str, ...] = (), *, deep: bool = False
-    ) -> Finding:
+    def finding(self, visit: Visit, also: tuple[str, ...] = (), *, deep: bool = False) -> Finding:
         route, obj, error = self.route(visit), visit.obj, visit.error
         why = remedy = ""
         if deep:
             why = f"It is nested {visit.level} levels deep or more, too deep for the pickler."
             remedy = TOO_DEEP
         elif error is not None:
-            refusal = refusal_of(error, obj)
+            refusal = _refusal(error, obj)
             why = f"{text.type_name(error)}: {text.said(error)}" if refusal is None else refusal.why
             remedy = (refusal.hint if refusal is not None else "") or OWN_ERROR
         name = text.type_name(obj)
@@ -264,10 +273,17 @@ class _Names:
 
 def _layer_key(steps: Sequence[Step]) -> str | None:
     """Return the key of a task that is no object, but an entry of a layer of a graph."""
-    for above, step in zip(steps, steps[1:], strict=False):
+    for above, step in itertools.pairwise(steps):
         if above.text == ".mapping":
             return step.text[1:-1].strip("'")
     return None
+
+
+def _refusal(error: BaseException, obj: Any) -> RefusedError | None:
+    try:
+        return refusal_of(error, obj)
+    except Exception:  # its words are anyone's
+        return None
 
 
 def capture(steps: Sequence[Step]) -> str:
@@ -281,12 +297,17 @@ def capture(steps: Sequence[Step]) -> str:
             return _CAPTURES[word].format(name) + _place(step.holder)
         if step.text == ".__self__":
             return f"object of the bound method {_method(step.holder)}"
+    for step in reversed(steps):
+        if step.text == STATE:
+            return f"what {text.type_name(step.holder)} is reduced to"
+        if not step.text.startswith("["):
+            break
     step = steps[-1]
     holder = text.type_name(step.holder)
-    if step.text == STATE:
-        return f"what {holder} is reduced to"
-    if step.text.startswith((".args[", ".keywords[", ".kwargs[")):
-        return f"argument {step.text[step.text.index('['):]} of {holder}"
+    whole = steps[-2] if len(steps) > 1 and step.text.startswith("[") else step
+    if whole.text.partition("[")[0] in (".args", ".keywords", ".kwargs"):
+        owner = text.type_name(whole.holder)
+        return f"argument {step.text[step.text.index('[') :]} of {owner}"
     if step.text.startswith("."):
         return f"attribute {step.text[1:]!r} of {holder}"
     return f"{'key' if step.text.startswith('<key') else 'item'} {step.text} of {holder}"
@@ -307,10 +328,8 @@ def _method(method: Any) -> str:
 def _place(function: types.FunctionType) -> str:
     code = function.__code__
     file = Path(code.co_filename)
-    try:
+    with suppress(OSError, ValueError):  # elsewhere, or no file
         file = file.relative_to(Path.cwd())
-    except (OSError, ValueError):  # elsewhere, or no file
-        pass
     return f"{function.__qualname__} ({file}:{code.co_firstlineno})"
 
 

@@ -81,7 +81,7 @@ class Explanation:
         What is met several times and sent once, the largest first.
     modules : dict
         From functions that travel by value to the globals of their modules that came along.
-    count : int
+    seen : int
         How many objects there are.
     complete : bool
         Whether all of it can travel.
@@ -92,7 +92,7 @@ class Explanation:
     heaviest: list[Node]
     shared: list[Node]
     modules: dict[str, list[str]]
-    count: int
+    seen: int
     complete: bool
 
     @property
@@ -111,7 +111,11 @@ class Explanation:
         return self.root.seconds
 
     def __repr__(self) -> str:
-        return text.explanation(self)
+        return text.plain(self.lines(text.width()))
+
+    def lines(self, columns: int) -> list[text.Line]:
+        """Return it as lines that are so wide."""
+        return text.explanation_lines(self, columns)
 
     def _repr_html_(self) -> str:
         from daskpickle.diagnose.html import explanation_html
@@ -125,11 +129,15 @@ class Explanation:
             "bytes": self.bytes,
             "buffered": self.buffered,
             "seconds": self.seconds,
-            "count": self.count,
+            "seen": self.seen,
             "complete": self.complete,
             "tree": self.root.facts(),
-            "heaviest": [{"path": n.path, "type_name": n.type_name, "own": n.own} for n in self.heaviest],
-            "shared": [{"path": n.path, "type_name": n.type_name, "again": n.again} for n in self.shared],
+            "heaviest": [
+                {"path": n.path, "type_name": n.type_name, "own": n.own} for n in self.heaviest
+            ],
+            "shared": [
+                {"path": n.path, "type_name": n.type_name, "again": n.again} for n in self.shared
+            ],
             "modules": self.modules,
         }
 
@@ -163,7 +171,7 @@ def explain(obj: Any, *, _progress: Progress | None = None) -> Explanation:
         heaviest=heapq.nlargest(LISTED, own, key=lambda node: node.own),
         shared=heapq.nlargest(LISTED, [n for n in nodes if n.again], key=lambda n: n.total),
         modules=_modules(walked.visits),
-        count=walked.count,
+        seen=walked.count,
         complete=walked.complete and not walked.failed,
     )
 
