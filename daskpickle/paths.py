@@ -66,8 +66,9 @@ def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
         refusal.path, refusal.key = path, key
         return refusal
     note = f"While pickling {describe_type(chain[-1])} at `{path}`."
-    if len(chain) > 1 and hasattr(exc, "add_note") and note not in getattr(exc, "__notes__", ()):
-        exc.add_note(note)
+    add_note = getattr(exc, "add_note", None)  # since 3.11
+    if len(chain) > 1 and add_note is not None and note not in getattr(exc, "__notes__", ()):
+        add_note(note)
     return exc
 
 

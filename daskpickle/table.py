@@ -697,7 +697,8 @@ def register(
     Raises
     ------
     RegistrationError
-        If the class has a reducer for this action, and ``replace`` is false.
+        If the class has a reducer for this action, and ``replace`` is false; or if the pickler
+        would never ask for it, as for `int` or `dict` themselves.
 
     Examples
     --------

@@ -152,7 +152,7 @@ def test_waiting_for_one_does_not_hold_up_another() -> None:
 
 
 def test_it_is_reset_between_tasks() -> None:
-    """When a task has ended, nothing of it waits for the next one; not while another one uses it."""
+    """When a task has ended nothing of it is left; but not while another one uses it."""
     data = sent("process", reset=reset_lab)
     for number in range(3):
         assert as_task(data, lambda lab: lab.record.resets) == number

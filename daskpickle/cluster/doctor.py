@@ -167,7 +167,7 @@ def doctor(client: Client) -> Any:
 def connect(address: str, timeout: float) -> Client:
     """Return a client of the cluster at ``address``, for the command line."""
     from distributed import Client, Security
-    from distributed.comm import connect
+    from distributed.comm.core import connect
 
     async def knock() -> None:  # a client that finds nobody leaves its thread behind
         options = Security().get_connection_args("client")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-import dask
+from dask.base import get_annotations
 from distributed import Future, Nanny, as_completed
 from distributed.client import Client
 
@@ -135,7 +135,7 @@ class Annotations(Method):
 
     def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _graph_to_futures(client: Any, *args: Any, **kwargs: Any) -> Any:
-            annotations = dask.get_annotations()
+            annotations = get_annotations()
             refusal = _refusal("annotations", annotations) if annotations else None
             if refusal is not None:
                 raise refusal

@@ -15,6 +15,7 @@ import asyncio
 import inspect
 import io
 import pickle
+import sys
 import threading
 import types
 import weakref
@@ -123,8 +124,27 @@ class Sealed(GraphNode):
         return hash(bytes(self.blob))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        buffers = tuple(pickle.PickleBuffer(buffer) for buffer in self.buffers)
-        return Sealed, (self.blob, buffers, self.parts, self.size)
+        return Sealed, (self.blob, tuple(map(_carried, self.buffers)), self.parts, self.size)
+
+
+#: Before 3.13 the garbage collector may crash on a memoryview in a cycle (CPython gh-77894), such as
+#: an exception and its frames: what arrives out of band is copied then, into bytes.
+_COPIED = sys.version_info < (3, 13)
+
+
+class _Carried:
+    """An out-of-band buffer that is loaded as bytes, or a bytearray if it is writable."""
+
+    def __init__(self, buffer: Any) -> None:
+        self.buffer = buffer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make = bytes if memoryview(self.buffer).readonly else bytearray
+        return make, (pickle.PickleBuffer(self.buffer),)
+
+
+def _carried(buffer: Any) -> Any:
+    return _Carried(buffer) if _COPIED else pickle.PickleBuffer(buffer)
 
 
 class SealedFunction:
@@ -192,7 +212,9 @@ class SealedTask(Task):
         buffers: list[pickle.PickleBuffer] = []
         blob = _dump(_GraphForm, self, buffers.append)
         deps = tuple(self.dependencies)
-        call = wire.guarded_call(len(buffers), deps, blob, *buffers, *map(TaskRef, deps))
+        call = wire.guarded_call(
+            len(buffers), deps, blob, *map(_carried, buffers), *map(TaskRef, deps)
+        )
         if self.is_coro:
             call = asyncio.wait_for, Task(None, *call), None
         return Task, (self.key, *call)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -103,10 +102,8 @@ class Nodes:
         return "\n".join(log.read_text(errors="replace") for log in self.logs)
 
     def close(self) -> None:
-        for process in reversed(self.started):
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for process in self.started:
+        for process in reversed(self.started):  # a worker says good-bye to its scheduler
+            process.terminate()
             try:
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from distributed import Client
@@ -17,7 +18,7 @@ import daskpickle
 
 from .clusters import environment, local_cluster, nodes, wait_for_workers
 from .paths import CASES, Case, process_pool
-from .things import SECONDS, WORKS, maker
+from .things import SECONDS, WORKS, PlainLock, maker
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(SECONDS + 5)]
 
@@ -67,11 +68,11 @@ class Stand:
             process_pool.cache_clear()
         self.stack.close()
 
-    def run(self, case: Case, nesting: str) -> str:
+    def run(self, case: Case, nesting: str, new: Callable[[], Any] = threading.Lock) -> str:
         """Return what arrived; also check that no worker died of it."""
         healthy = False
         try:
-            arrived = case.run(self.client, maker(nesting, threading.Lock))
+            arrived = case.run(self.client, maker(nesting, new))
             healthy = set(self.client.nthreads()) == self.workers
         except Exception:
             healthy = set(self.client.nthreads()) == self.workers
@@ -115,6 +116,13 @@ def test_path(stand: Stand, case: Case, nesting: str) -> None:
 def test_core_path(stand: Stand, case: Case, nesting: str) -> None:
     """So it does over every transport, and when the scheduler is not in the client's process."""
     assert stand.run(case, nesting) == WORKS
+
+
+@pytest.mark.parametrize(("case", "nesting"), nested(CORE))
+@pytest.mark.parametrize("stand", ["tcp"], indirect=True)
+def test_core_path_of_plain_objects(stand: Stand, case: Case, nesting: str) -> None:
+    """What needs no help travels as it did before, and the paths themselves are right."""
+    assert stand.run(case, nesting, PlainLock) == WORKS
 
 
 PRELOAD = "['daskpickle.cluster.preload']"
