@@ -127,8 +127,8 @@ class Sealed(GraphNode):
         return Sealed, (self.blob, tuple(map(_carried, self.buffers)), self.parts, self.size)
 
 
-#: Before 3.13 the garbage collector may crash on a memoryview in a cycle (CPython gh-77894), such as
-#: an exception and its frames: what arrives out of band is copied then, into bytes.
+#: Before 3.13 the garbage collector may crash on a memoryview in a cycle (CPython gh-77894), such
+#: as an exception and its frames: what arrives out of band is copied then, into bytes.
 _COPIED = sys.version_info < (3, 13)
 
 

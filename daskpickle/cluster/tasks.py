@@ -30,7 +30,9 @@ def reduce_task(task: Task) -> tuple[Any, ...]:
 
 SHORTCUTS[Task] = reduce_task
 for _cls in (TaskRef, DataNode, Alias):
-    if _cls.__reduce__ is not object.__reduce__:  # in the oldest Dask, `TaskRef` has none of its own
+    if (
+        _cls.__reduce__ is not object.__reduce__
+    ):  # in the oldest Dask, `TaskRef` has none of its own
         SHORTCUTS[_cls] = _cls.__reduce__
 PROBES[Task] = operator.attrgetter("func")
 

@@ -1022,5 +1022,5 @@ def test_authorities_in_a_file_are_those_of_the_sender(
 @pytest.mark.parametrize("make", [selectors.SelectSelector, selectors.DefaultSelector])
 def test_a_selector_is_refused(make: Callable[[], Any]) -> None:
     """A selector, which pickles when it is written in Python, would watch other descriptors."""
-    with make() as selector, pytest.raises(RefusedError, match="It watches descriptors|it watches"):
+    with make() as selector, pytest.raises(RefusedError, match="it watches descriptors"):
         daskpickle.dumps({"selector": selector})
