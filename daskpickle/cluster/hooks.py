@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 import sys
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -20,16 +21,16 @@ from daskpickle.policy import current_policy
 __all__ = ["HOOKS", "Hook", "Rebinding", "module_of"]
 
 
-class Hook:
+class Hook(ABC):
     """Something of another package that is replaced while daskpickle is installed."""
 
+    @abstractmethod
     def install(self) -> None:
         """Put ours in its place."""
-        raise NotImplementedError
 
+    @abstractmethod
     def uninstall(self) -> None:
         """Put the original back."""
-        raise NotImplementedError
 
 
 class Rebinding(Hook):
@@ -42,9 +43,9 @@ class Rebinding(Hook):
         self.original: Any = None
         self.ours: Any = None
 
+    @abstractmethod
     def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Return what takes the place of ``original``."""
-        raise NotImplementedError
 
     def install(self) -> None:
         self.original = getattr(module_of(self.module), self.name)

@@ -11,6 +11,7 @@ Notes
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +79,7 @@ def refuse(lock: Any) -> Any:
     raise RefusedError(lock, "It has no counterpart among the locks that Dask shares in a cluster.")
 
 
-class _Named:
+class _Named(ABC):
     """One of Dask's primitives by name, made when it is first used: that asks the scheduler."""
 
     def __init__(self, token: str) -> None:
@@ -86,8 +87,8 @@ class _Named:
         self._guard = threading.Lock()
         self._made: Any = None
 
-    def _make(self) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _make(self) -> Any: ...
 
     @property
     def _dask(self) -> Any:
