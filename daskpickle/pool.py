@@ -161,8 +161,8 @@ class Slot:
     """One opened object, and who holds it."""
 
     __slots__ = (
-        "calls", "clean", "handles", "key", "lock", "obj", "parts", "recipe", "references", "thread",
-        "used",
+        "calls", "clean", "handles", "key", "lock", "obj", "parts", "recipe", "references",
+        "thread", "used",
     )  # fmt: skip
 
     def __init__(self, key: tuple[Hashable, ...], recipe: Recipe) -> None:

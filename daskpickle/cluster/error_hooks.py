@@ -6,6 +6,7 @@ Each passes on what the original does, and looks again only where that has faile
 from __future__ import annotations
 
 import functools
+from abc import abstractmethod
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -36,9 +37,9 @@ class Method(Hook):
     def __init__(self) -> None:
         self.own: Any = None
 
+    @abstractmethod
     def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Return what takes the place of ``original``."""
-        raise NotImplementedError
 
     def install(self) -> None:
         self.own = vars(self.owner).get(self.name)  # None: it is inherited
