@@ -142,10 +142,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return reduce_class(obj)
         return NotImplemented
 
-    def _function_reduce(self, function: FunctionType) -> Any:
+    def _function_reduce(self, obj: FunctionType) -> Any:
         if USABLE:
-            return reduce_function(function, self.globals_ref)
-        return super()._function_reduce(function)
+            return reduce_function(obj, self.globals_ref)
+        return super()._function_reduce(obj)
 
 
 class Unpickler(pickle.Unpickler):

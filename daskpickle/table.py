@@ -265,20 +265,20 @@ def _as_subclass(obj: Any, base: type, reduced: Any, hint: str) -> Any:
     """Make what a base's reducer returned rebuild ``type(obj)``, with its state; or refuse."""
     if isinstance(reduced, str):
         return reduced  # the name of a global: it arrives as itself
-    recipe = reduced if type(reduced) is Recipe else None
-    make, args = (recipe.open, recipe.args) if recipe is not None else reduced[:2]
+    recipe: Any = reduced if isinstance(reduced, Recipe) else None
+    items: Any = (reduced.open, reduced.args) if isinstance(reduced, Recipe) else reduced
+    make, args = items[:2]
     cls = type(obj)
-    if cls in (make, getattr(make, "__self__", None)) or any(arg is cls for arg in args):
+    if any(part is cls for part in (make, getattr(make, "__self__", None), *args)):
         return reduced  # the reducer knows about subclasses
     if make is not base:
         why = f"It is a subclass of {describe_type(base)}, whose reducer does not make subclasses."
         raise RefusedError(obj, why, hint or "Register a reducer for it.")
     state = extra_state(obj, None)
     if recipe is None:
-        return (rebuild_subclass, (cls, base, args, {}, state), *reduced[2:])
-    recipe.open, recipe.args, recipe.kwargs = (
-        rebuild_subclass, (cls, base, args, recipe.kwargs, state), {},
-    )  # fmt: skip
+        return (rebuild_subclass, (cls, base, args, {}, state), *items[2:])
+    recipe.open, recipe.args = rebuild_subclass, (cls, base, args, recipe.kwargs, state)
+    recipe.kwargs = {}
     return recipe
 
 

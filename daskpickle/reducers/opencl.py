@@ -98,7 +98,8 @@ def reduce_queue(queue: cl.CommandQueue) -> Recipe:
 
 def open_queue(context: cl.Context, device: Facts, properties: int) -> cl.CommandQueue:
     """Make a queue in the context that arrived with it."""
-    return cl.CommandQueue(real(context), open_device(*device), properties)
+    flags: Any = properties
+    return cl.CommandQueue(real(context), open_device(*device), flags)
 
 
 def finish_queue(queue: cl.CommandQueue) -> None:
@@ -114,7 +115,7 @@ def finish_queue(queue: cl.CommandQueue) -> None:
 def reduce_buffer(buffer: cl.Buffer) -> Recipe:
     """Travel as bytes, which are read through a queue of the buffer's own context."""
     flags = cl.mem_flags
-    if buffer.associated_memobject is not None:
+    if buffer.associated_memobject is not None:  # pyright: ignore[reportAttributeAccessIssue]
         raise RefusedError(buffer, "It is a part of another buffer.")
     if buffer.flags & flags.USE_HOST_PTR:
         raise RefusedError(buffer, "It is an array of the host.", "Send the array.")

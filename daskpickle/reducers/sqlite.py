@@ -208,7 +208,7 @@ def _contents(conn: sqlite3.Connection) -> Contents:
     if sqlite3.Cursor(conn).execute("PRAGMA page_count").fetchone() == (0,):
         return Contents(b"")
     if hasattr(conn, "serialize"):
-        return Contents(conn.serialize())
+        return Contents(conn.serialize())  # pyright: ignore[reportAttributeAccessIssue] # 3.11
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "copy.db")
         with closing(sqlite3.connect(path)) as copy:
@@ -221,7 +221,7 @@ def _fill(conn: sqlite3.Connection, data: Any) -> None:
     if not data:
         return
     if hasattr(conn, "deserialize"):
-        conn.deserialize(data)
+        conn.deserialize(data)  # pyright: ignore[reportAttributeAccessIssue] # 3.11
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "copy.db")
@@ -295,7 +295,10 @@ def _header(names: tuple[str, ...]) -> sqlite3.Cursor:
 
 if hasattr(sqlite3, "Blob"):  # Python 3.11
 
-    @register(sqlite3.Blob, action="refuse", hint="Read it and send the bytes.", refused="always")
+    @register(
+        sqlite3.Blob,  # pyright: ignore[reportAttributeAccessIssue]
+        action="refuse", hint="Read it and send the bytes.", refused="always",
+    )  # fmt: skip
     def reduce_blob(blob: Any) -> Any:
         """Refuse an open blob: a position in a row that others may change."""
         raise RefusedError(blob, "It is a position in an open database.")

@@ -269,7 +269,7 @@ class ReducerContract:
                     assert str(copy) == str(error)
                     assert vars(copy) == vars(error)
                 error.__traceback__ = None
-                del caught, error, copy
+                del caught, error
 
     def test_the_reduced_value_is_well_formed(self) -> None:
         """It starts with a function that can be imported, from the module of the reducer."""
