@@ -160,7 +160,7 @@ def current_table() -> DispatchTable:
     return _live_table.under(current_policy().actions)
 
 
-_picklers = Picklers()
+_picklers = Picklers(one_pass=True)
 
 
 def _only_appends(callback: Any) -> bool:

@@ -163,11 +163,18 @@ class Picklers:
         Reducers that go before the table's.
     remembers
         Whether `dump` tells what was pickled, if it holds our types.
+    one_pass
+        Whether there is never a plain pass first: no ``__reduce__`` is then asked twice.
     """
 
     def __init__(
-        self, first: Mapping[type, Reducer] | None = None, *, remembers: bool = False
+        self,
+        first: Mapping[type, Reducer] | None = None,
+        *,
+        remembers: bool = False,
+        one_pass: bool = False,
     ) -> None:
+        self._one_pass = one_pass
         self._first = dict(first or {})
         self._remembers = remembers
         self._idle: tuple[list[_Slot], ...] = ([], [], [], [])
@@ -203,7 +210,7 @@ class Picklers:
         if not USABLE:
             raise NotImplementedError
         cls = type(obj)
-        if id(cls) in self._by_value:
+        if self._one_pass or id(cls) in self._by_value:
             return self._dump(obj, table, cls, True, out_of_band, prefix)
         found = _peek(obj, 3)
         cls = type(found)

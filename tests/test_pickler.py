@@ -602,3 +602,23 @@ def test_no_test_of_cpython_is_lost_to_cloudpickle() -> None:
     assert ours["Copy.test_instance_dispatch_table"] == "passed", "which cloudpickle fails"
     assert ours["Chain.test_instance_dispatch_table"] == "passed"
     assert ours["Memory.test_oob_buffers"] == "passed"
+
+
+def test_nothing_is_pickled_twice_for_what_comes_later() -> None:
+    """Not even if something behind it travels by value, the first time that is seen."""
+    asked: list[object] = []
+
+    class Asked:
+        def __reduce__(self) -> tuple[type, tuple[()]]:
+            asked.append(self)
+            return dict, ()
+
+    class Holder:
+        pass
+
+    holder = Holder()
+    holder.__dict__.update(first=[Asked() for _ in range(3)], last=lambda: 1)
+    for obj in ({"a": Asked(), "f": lambda: 1}, holder):
+        asked.clear()
+        daskpickle.dumps(obj)
+        assert len(asked) == len(set(asked)) == (1 if type(obj) is dict else 3)
