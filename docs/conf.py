@@ -9,7 +9,7 @@ release = importlib.metadata.version("daskpickle")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 # The generated table is included by reducers.md; it is no page of its own.
-exclude_patterns = ["_build", "reference"]
+exclude_patterns = ["_build", "reference", "performance/*"]
 myst_heading_anchors = 3
 autodoc_typehints = "none"
 
