@@ -70,8 +70,8 @@ class TestFuture(ReducerContract):
 
 class TestFailedFuture(ReducerContract):
     def make(self) -> Any:
-        # An exception that is imported as late as here: for those that are there when distributed is
-        # imported, tblib pickles, which gives other bytes than an interpreter without it.
+        # An exception that is imported as late as here: tblib pickles those that are there when
+        # distributed is imported, which gives other bytes than an interpreter without it.
         from zipapp import ZipAppError
 
         future: Future[int] = Future()
