@@ -208,7 +208,7 @@ class Picklers:
             Anything: `daskpickle.pickler.Pickler` gives the error that is meant for people.
         """
         if not USABLE:
-            raise NotImplementedError
+            raise NotImplementedError  # no quick way in this Python: the caller goes the long one
         cls = type(obj)
         if self._one_pass or id(cls) in self._by_value:
             return self._dump(obj, table, cls, True, out_of_band, prefix)

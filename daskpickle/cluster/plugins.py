@@ -6,6 +6,8 @@ Their classes travel by value, so that they load where daskpickle is missing and
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import dask.config
@@ -78,14 +80,12 @@ def make_plugins(config: dict[str, Any]) -> tuple[Any, Any, Any]:
         plugins.start_node(node)
         return None
 
-    def stop(node: Any, *, off: bool) -> None:
+    def stop(node: Any) -> None:
         try:
-            from daskpickle.cluster import plugins, uninstall
+            from daskpickle.cluster import plugins
         except ImportError:
             return
         plugins.stop_node(node)
-        if off:
-            uninstall()
 
     def soften(worker: Any, said: str) -> None:
         """Let tasks fail with the sentence that need a result which this worker cannot load.
@@ -139,7 +139,7 @@ def make_plugins(config: dict[str, Any]) -> tuple[Any, Any, Any]:
                 worker.log_event("daskpickle", {"action": "missing", "sentence": said})
 
         def teardown(self, worker: Any) -> None:
-            stop(worker, off=False)
+            stop(worker)
 
     class DaskpickleNanny(NannyPlugin):
         name = NAMES[2]
@@ -173,6 +173,15 @@ async def unregister(client: Client) -> None:
             return
         uninstall()
 
+    scheduler, worker, nanny = NAMES
+    steps: tuple[Callable[[], Any], ...] = (
+        lambda: client.unregister_worker_plugin(worker),
+        lambda: client.unregister_worker_plugin(nanny, nanny=True),
+        lambda: client.unregister_scheduler_plugin(scheduler),
+    )
+    for forget in steps:
+        with suppress(ValueError):  # it was not there
+            await forget()
     await client._run(off, nanny=True, on_error="ignore")
     await client._run(off, on_error="ignore")
     await client._run_on_scheduler(off)

@@ -24,7 +24,6 @@ from daskpickle.cluster import config, wire
 from daskpickle.errors import RefusedError, VersionError
 from daskpickle.handles import Handle, Recipe, pool, settings
 
-from .clusters import local_cluster
 from .things import SECONDS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(60)]
@@ -57,12 +56,6 @@ def installed():
     daskpickle.uninstall()
 
 
-@pytest.fixture(scope="module")
-def cluster_client():
-    with local_cluster() as client:
-        yield client
-
-
 @pytest.fixture
 def client(cluster_client):
     daskpickle.install(cluster_client)
@@ -89,6 +82,29 @@ def test_uninstall_gives_every_name_back():
     differs = {name for name in before if after[name] is not before[name]}
     assert {name for name in differs if after[name] != before[name]} == set()
     assert differs <= {"tokens", "dask", "func_dumps", "func_loads"}
+
+
+def test_uninstall_with_a_client_reaches_the_cluster(client):
+    """The plugins are gone, so that workers to come stay as they are; twice is as good as once."""
+    names = ("daskpickle-worker", "daskpickle-nanny", "daskpickle-scheduler")
+
+    def found(dask_scheduler):
+        plugins = (
+            dask_scheduler.worker_plugins,
+            dask_scheduler.nanny_plugins,
+            dask_scheduler.plugins,
+        )
+        return [name in known for name, known in zip(names, plugins, strict=True)]
+
+    def hooked():
+        return "_daskpickle" in vars(sys.modules["dask"])
+
+    assert client.run_on_scheduler(found) == [True] * 3
+    assert set(client.run(hooked).values()) == {True}
+    daskpickle.uninstall(client)
+    daskpickle.uninstall(client)
+    assert client.run_on_scheduler(found) == [False] * 3
+    assert set(client.run(hooked).values()) == {False}
 
 
 def test_a_reload_finds_what_is_installed(installed):

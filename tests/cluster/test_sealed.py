@@ -25,8 +25,6 @@ import daskpickle
 from daskpickle.cluster import sealed
 from daskpickle.cluster.sealed import Sealed, SealedFunction, SealedTask
 
-from .clusters import local_cluster
-
 pytestmark = pytest.mark.cluster
 
 LOCK = type(threading.Lock())
@@ -45,12 +43,6 @@ def installed():
     daskpickle.install()
     yield
     daskpickle.uninstall()
-
-
-@pytest.fixture(scope="module")
-def cluster_client():
-    with local_cluster() as client:
-        yield client
 
 
 @pytest.fixture
