@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copyreg
 import hashlib
+import itertools
 import pickle
 import threading
 import types
@@ -49,34 +50,116 @@ class Settings:
 settings = Settings()
 
 
+class _Entry(weakref.ref[Any]):
+    """An object in an `IdentityMap`, and what is said about it."""
+
+    __slots__ = ("items", "key", "value")
+
+    items: dict[int, _Entry]
+    key: int
+    value: Any
+
+
+def _forget(entry: _Entry) -> None:
+    if entry.items.get(entry.key) is entry:  # else another object has its address by now
+        del entry.items[entry.key]
+
+
 class IdentityMap:
     """A mapping from objects, by identity, that holds none of them alive."""
 
     def __init__(self) -> None:
-        self._items: dict[int, tuple[weakref.ref[Any], Any]] = {}
+        self._items: dict[int, _Entry] = {}
 
     def get(self, obj: object) -> Any:
-        item = self._items.get(id(obj))
-        return item[1] if item is not None and item[0]() is obj else None
+        entry = self._items.get(id(obj))
+        return entry.value if entry is not None and entry() is obj else None
 
     def set(self, obj: object, value: Any) -> None:
-        key = id(obj)
+        entry = _Entry(obj, _forget)
+        entry.items, entry.key, entry.value = self._items, id(obj), value
+        self._items[entry.key] = entry
 
-        def forget(ref: weakref.ref[Any], items: dict[int, Any] = self._items) -> None:
-            item = items.get(key)
-            if item is not None and item[0] is ref:
-                del items[key]
 
-        self._items[key] = (weakref.ref(obj, forget), value)
+class _Identity(weakref.ref[Any]):
+    """What is known of one object: its token, where it was made, what it arrived as."""
+
+    __slots__ = ("arrival", "home", "key", "table", "token")
+
+    arrival: tuple[Any, ...] | None  # the reduced value it arrived as
+    home: int | None  # of an original: the thread in which it was first pickled
+    key: int
+    table: Identities
+    token: str | None
+
+
+class Identities:
+    """Who is who in a process: an object of each token, and a token of each object."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, _Identity] = {}
+        self._by_token: dict[str, _Identity] = {}
+
+    def of(self, obj: object) -> _Identity | None:
+        """Return what is known of ``obj``."""
+        known = self._by_id.get(id(obj))
+        return known if known is not None and known() is obj else None
+
+    def find(self, token: str) -> Any:
+        """Return the object that has ``token``, or None."""
+        known = self._by_token.get(token)
+        return None if known is None else known()
+
+    def is_original(self, obj: object) -> bool:
+        """Tell whether ``obj`` was made in this process, and pickled here first."""
+        known = self.of(obj)
+        return known is not None and known.home is not None
+
+    def add(
+        self,
+        obj: object,
+        token: str | None = None,
+        home: int | None = None,
+        arrival: tuple[Any, ...] | None = None,
+    ) -> None:
+        """Note what is known of ``obj`` from now on."""
+        known = _Identity(obj, _forget_identity)
+        known.key, known.table = id(obj), self
+        known.token, known.home, known.arrival = token, home, arrival
+        self._by_id[known.key] = known
+        if token is not None:
+            self._by_token[token] = known
+
+    def fork(self) -> None:
+        """In a child of `os.fork`: what was made is the parent's."""
+        for known in self._by_id.values():
+            known.home = None
+
+
+def _forget_identity(known: _Identity) -> None:
+    table = known.table
+    if table._by_id.get(known.key) is known:
+        del table._by_id[known.key]
+    if known.token is not None and table._by_token.get(known.token) is known:
+        del table._by_token[known.token]
 
 
 guard = threading.RLock()  # re-entrant: a collection may run finalizers that come back here
-tokens = IdentityMap()
-arrivals = IdentityMap()  # from what arrived to the reduced value it arrived as
-home = IdentityMap()  # from an original to the thread in which it was first pickled
-live: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+identities = Identities()
 kept: dict[str, Any] = {}  # on workers: what arrived by token, until worker teardown
 arrived_types: weakref.WeakSet[type] = weakref.WeakSet()  # of which something arrived here
+
+
+_numbers = itertools.count()
+_here = uuid.uuid4().hex[:16]  # another one in each process, so that its numbers are its own
+
+
+def after_fork() -> None:
+    """In a child of `os.fork`: what was made so far is the parent's."""
+    global _here
+    _here = uuid.uuid4().hex[:16]
+    guard._at_fork_reinit()  # type: ignore[attr-defined] # as the logging module does
+    identities.fork()
 
 
 def token_of(obj: object) -> str:
@@ -87,16 +170,16 @@ def token_of(obj: object) -> str:
     TypeError
         If the type of ``obj`` has no weak references; its token is then its canonical recipe.
     """
-    token = tokens.get(obj)
-    if token is None:
+    known = identities.of(obj)
+    if known is None or known.token is None:
         with guard:
-            token = tokens.get(obj)
-            if token is None:
-                token = uuid.uuid4().hex
-                live[token] = obj
-                tokens.set(obj, token)
-                home.set(obj, threading.get_ident())
-    return str(token)
+            known = identities.of(obj)
+            if known is None or known.token is None:
+                token = f"{_here}{next(_numbers):x}"
+                arrival = None if known is None else known.arrival
+                identities.add(obj, token, threading.get_ident(), arrival)
+                return token
+    return known.token
 
 
 def intern(token: str, make: Callable[[], Any], reduced: tuple[Any, ...]) -> Any:
@@ -106,14 +189,15 @@ def intern(token: str, make: Callable[[], Any], reduced: tuple[Any, ...]) -> Any
     is pickled again as ``reduced``, whatever the policy is here.
     """
     with guard:
-        obj = live.get(token)
+        obj = identities.find(token)
         if obj is None:
             obj = make()
-            live[token] = obj
-            tokens.set(obj, token)
-            note_arrival(obj, reduced)
-        if settings.keep and arrivals.get(obj) is not None:  # an original is its owner's to keep
-            kept[token] = obj
+            _note_type(type(obj))
+            identities.add(obj, token, arrival=reduced)
+        if settings.keep:
+            known = identities.of(obj)
+            if known is not None and known.arrival is not None:  # an original is its owner's
+                kept[token] = obj
         return obj
 
 
@@ -131,12 +215,19 @@ def note_arrival(obj: object, reduced: tuple[Any, ...]) -> None:
     TypeError
         If the type of ``obj`` has no weak references.
     """
-    cls = type(obj)
+    _note_type(type(obj))
+    known = identities.of(obj)
+    if known is None:
+        identities.add(obj, arrival=reduced)
+    else:
+        known.arrival = reduced
+
+
+def _note_type(cls: type) -> None:
     if cls not in arrived_types:
         arrived_types.add(cls)
         for watcher in _watchers:
             watcher()
-    arrivals.set(obj, reduced)
 
 
 _watchers: list[Callable[[], object]] = []
@@ -148,7 +239,10 @@ def watch_types(watcher: Callable[[], object]) -> None:
 
 
 def fixed(reducer: R) -> R:
-    """Mark a reducer that gives the same for the same object at any time: it is asked once."""
+    """Mark a reducer that gives the same for the same object at any time: it is asked once.
+
+    The objects must be hashed by identity, and lead to no others: some of them are held.
+    """
     reducer.fixed = True  # type: ignore[attr-defined]
     return reducer
 

@@ -236,9 +236,10 @@ class Pool:
         if self._retired:
             self._close_retired()
         if call is None and recipe.scope != "fresh":
-            original = identity.live.get(str(recipe.token))
-            if original is not None:
-                home = identity.home.get(original)  # None in a fork: it is the parent's
+            original = identity.identities.find(str(recipe.token))
+            known = identity.identities.of(original)
+            if known is not None:
+                home = known.home  # None in a fork: it is the parent's
                 if home == threading.get_ident() or (home and recipe.scope == "process"):
                     return original
         where: Hashable = None
@@ -452,7 +453,8 @@ class Pool:
             slot.used = time.monotonic()
             if slot.recipe.scope == "fresh" or (failed and slot.recipe.drop_on_failure):
                 # Its traceback holds what a failed task had; the result, what another one returns.
-                self._retire(slot, now=failed and not slot.held())
+                with slot.lock:  # or another task would get it between the two
+                    self._retire(slot, now=failed and not slot.held())
             else:
                 self._leave_clean(slot)
         if self._retired:
@@ -575,8 +577,7 @@ pool = Pool()
 
 
 def _after_fork() -> None:
-    identity.guard._at_fork_reinit()  # type: ignore[attr-defined] # as the logging module does
-    identity.home = identity.IdentityMap()
+    identity.after_fork()
     _calls.clear()
     if _local.call is not None:
         _local.call.slots.clear()
@@ -590,5 +591,6 @@ atexit.register(pool.close_all)
 
 def arrived(obj: object) -> tuple[Any, ...] | None:
     """Return what ``obj`` arrived as, or None if it was made here."""
-    reduced: tuple[Any, ...] | None = identity.arrivals.get(obj)
+    known = identity.identities.of(obj)
+    reduced = None if known is None else known.arrival
     return pool.reduced(obj) if reduced is None else reduced

@@ -20,7 +20,6 @@ import os
 import pickle
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -234,31 +233,27 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
     reduce.registration = registration  # type: ignore[attr-defined] # for who asks what it is
     if not subclasses:  # for who notes by himself that it ran
         once = getattr(reducer, "fixed", False)
-        reduce.quiet = _once(quiet) if once else quiet  # type: ignore[attr-defined]
+        reduce.quiet = _Once(quiet).__getitem__ if once else quiet  # type: ignore[attr-defined]
     return reduce
 
 
-def _once(reducer: Reducer) -> Reducer:
-    """Ask ``reducer`` once for each object, as long as that lives."""
-    known: dict[int, Any] = {}
-    references: dict[int, weakref.ref[Any]] = {}
+class _Once(dict[Any, Any]):
+    """Asks a reducer once for each object; looking it up again calls no Python.
 
-    def reduce(obj: Any) -> Any:
-        try:
-            return known[id(obj)]
-        except KeyError:
-            pass
-        key, reduced = id(obj), reducer(obj)
+    It holds the objects, a number of them: `fixed` is for those that are small and lead to nothing.
+    """
 
-        def forget(ref: weakref.ref[Any]) -> None:
-            known.pop(key, None)
-            references.pop(key, None)
+    limit = 2**15
 
-        references[key] = weakref.ref(obj, forget)
-        known[key] = reduced
+    def __init__(self, reducer: Reducer) -> None:
+        super().__init__()
+        self._reducer = reducer
+
+    def __missing__(self, obj: Any) -> Any:
+        if len(self) >= self.limit:
+            self.clear()
+        reduced = self[obj] = self._reducer(obj)
         return reduced
-
-    return reduce
 
 
 def _as_subclass(obj: Any, base: type, reduced: Any, hint: str) -> Any:

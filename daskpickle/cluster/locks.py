@@ -34,8 +34,8 @@ RLock: type = type(threading.RLock())
 
 def arrive(token: str, make: Callable[[], Any], reduced: tuple[Any, ...]) -> Any:
     """Return the original, where it is; else what this process has for it, made if need be."""
-    original = identity.live.get(token)
-    if original is not None and identity.home.get(original) is not None:
+    original = identity.identities.find(token)
+    if original is not None and identity.identities.is_original(original):
         return original
     return intern(f"{ACTION}:{token}", make, reduced)
 

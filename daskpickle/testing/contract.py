@@ -12,7 +12,6 @@ import sys
 import tempfile
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,17 +36,13 @@ def elsewhere() -> Iterator[None]:
     What is loaded inside is made anew, and does not come home as the original.
     """
     handles.pool.close_all()
-    here = {
-        name: getattr(identity, name) for name in ("tokens", "arrivals", "home", "live", "kept")
-    }
+    here = identity.identities, identity.kept
     try:
-        identity.tokens, identity.arrivals, identity.home = (identity.IdentityMap() for _ in "123")
-        identity.live, identity.kept = weakref.WeakValueDictionary(), {}
+        identity.identities, identity.kept = identity.Identities(), {}
         yield
     finally:
         handles.pool.close_all()
-        for name, value in here.items():
-            setattr(identity, name, value)
+        identity.identities, identity.kept = here
 
 
 class ReducerContract:

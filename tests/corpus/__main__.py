@@ -67,7 +67,8 @@ def run(domain: str, chosen: list[str]) -> dict[str, str]:
             else:
                 outcome[name] = sent
         asked = {n: f"{i}.pkl" for i, n in enumerate(found) if outcome.get(n) == "never checked"}
-        receiver = [sys.executable, "-X", "faulthandler", str(Path(__file__).with_name("receive.py"))]
+        script = str(Path(__file__).with_name("receive.py"))
+        receiver = [sys.executable, "-X", "faulthandler", script]
         environ = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         while asked:  # a case that ends the interpreter ends only its own check
             done = subprocess.run(
