@@ -47,7 +47,7 @@ def clean_registry() -> Iterator[None]:
     yield
     for table, entries in zip(tables, before, strict=True):
         for key in set(table) - set(entries):
-            if key.__module__ in (__name__, "lazykit"):
+            if key.__module__ in (__name__, "lazykit") or key is float:
                 del table[key]
         table.update(entries)
     registry.changed()
