@@ -139,6 +139,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if cls is FunctionType:
             return self._function_reduce(obj)
         if issubclass(cls, type):
+            if cls is not type and hasattr(self.dispatch_table.get(cls), "registration"):
+                return NotImplemented  # the table has an answer for classes of this metaclass
             return reduce_class(obj)
         return NotImplemented
 

@@ -114,6 +114,8 @@ class _FullResolved(Resolved):
             registered: Reducer = super().__missing__(cls)
         except KeyError:
             registered = operator.attrgetter("__qualname__")  # a global name
+        if hasattr(registered, "registration"):
+            return registered
 
         def reduce(obj: type) -> Any:
             reduced = by_value(obj)

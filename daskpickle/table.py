@@ -31,7 +31,7 @@ import cloudpickle
 from daskpickle import identity
 from daskpickle.compiled import HEAP, SHORTCUTS, reducer_of
 from daskpickle.errors import RefusedError, RegistrationError, describe_type
-from daskpickle.functions import BETTER
+from daskpickle.functions import BETTER, reduce_class
 from daskpickle.handles import SCOPES, IdentityMap, Recipe, add_state, extra_state
 from daskpickle.pool import arrived, fired
 
@@ -212,8 +212,11 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
             own = _cloudpickle_table.get(type(obj)) or copyreg.dispatch_table.get(type(obj))
             if own is not None:
                 return own(obj)
+        reduced = quiet(obj)
+        if reduced is NotImplemented:
+            return _declined(obj)
         fired()
-        return quiet(obj)
+        return reduced
 
     def quiet(obj: Any) -> Any:
         reduced = arrived(obj)
@@ -224,14 +227,14 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
         except RefusedError as exc:
             exc.hint = exc.hint or hint
             raise
-        if subclasses:
+        if subclasses and reduced is not NotImplemented:
             reduced = _as_subclass(obj, cls, reduced, hint)
         if type(reduced) is Recipe:
             return reduced.bind(obj, type(obj), scope).reduce()
         return reduced
 
     reduce.registration = registration  # type: ignore[attr-defined] # for who asks what it is
-    if not subclasses:  # for who notes by himself that it ran
+    if not subclasses and not issubclass(cls, type):  # for who notes by himself that it ran
         once = getattr(reducer, "fixed", False)
         reduce.quiet = _Once(quiet).__getitem__ if once else quiet  # type: ignore[attr-defined]
     return reduce

@@ -31,6 +31,7 @@ from daskpickle import (
 )
 from daskpickle.errors import RegistrationError
 from daskpickle.handles import Handle
+from daskpickle.pool import count_fired
 from daskpickle.table import PLUGIN, ROOM, registry
 
 
@@ -1076,3 +1077,63 @@ def test_functions_and_classes_by_value_die() -> None:
         del Local, function
     collect()
     assert [ref for ref in alive if ref() is not None] == []
+
+
+class Named(type):
+    """A metaclass whose classes have numbers."""
+
+    number = 0
+
+
+class Importable(metaclass=Named):
+    pass
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_a_reducer_of_a_metaclass_is_asked_about_its_classes(protocol: int) -> None:
+    """It makes local ones; what it declines travels by name, or by value, as without it."""
+
+    class Local(metaclass=Named):
+        number = 2
+
+    class Other(metaclass=Named):
+        number = 3
+
+    @register(Named)
+    def reduce_named(cls: Any) -> Any:
+        return (make_named, (cls.number,)) if cls.number == 2 else NotImplemented
+
+    sent = [Local, Other, Importable, Importable()]
+    made, other, importable, obj = pickle.loads(daskpickle.dumps(sent, protocol))
+    assert made == "number 2"
+    assert (other.number, type(other)) == (3, Named)
+    assert importable is Importable is type(obj)
+
+
+def make_named(number: int) -> str:
+    return f"number {number}"
+
+
+def test_a_reducer_for_subclasses_may_decline() -> None:
+    """What it declines is pickled as it was without it, and does not count as one of ours."""
+
+    class Base:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+    class Derived(Base):
+        pass
+
+    @register(Base, subclasses=True)
+    def reduce_base(obj: Any) -> Any:
+        return (make_numbered, (type(obj), obj.number)) if obj.number < 0 else NotImplemented
+
+    before = count_fired()
+    assert travel(Derived(1)).number == 1
+    assert count_fired() == before
+    assert travel(Derived(-1)) == ("Derived", -1)
+    assert count_fired() > before
+
+
+def make_numbered(cls: type, number: int) -> Any:
+    return cls.__name__, number
