@@ -12,8 +12,8 @@ __all__ = [
     "PluginError",
     "RefusedError",
     "RegistrationError",
-    "RuntimeRefusedError",
     "VersionError",
+    "refused_as",
 ]
 
 
@@ -33,7 +33,8 @@ def rebuild_error(
     cls: type[DaskpickleError], args: tuple[Any, ...], facts: dict[str, Any]
 ) -> DaskpickleError:
     """Make the error again without running its ``__init__``."""
-    error = cls.__new__(cls, *args)
+    base: Any = cls.__base__  # whose layout it has: `OSError` has one of its own
+    error: DaskpickleError = base.__new__(cls)
     error.args = args
     error.__dict__.update(facts)
     return error
@@ -95,8 +96,32 @@ class RefusedError(DaskpickleError, pickle.PicklingError, TypeError):
         return f"Cannot pickle {self.type_name}{where}{host}{key}: {why}{hint}"
 
 
-class RuntimeRefusedError(RefusedError, RuntimeError):
-    """A refusal by an object that says no in a `RuntimeError`, as those of multiprocessing do."""
+_refused_as: dict[type[Exception], type[RefusedError]] = {}
+
+
+def refused_as(error: type[Exception]) -> type[RefusedError]:
+    """Return the class of refusals that are an ``error`` too, an exception class of Python itself.
+
+    So what catches the errors of an object that raises a `ValueError` goes on catching them.
+    """
+    if issubclass(RefusedError, error):
+        return RefusedError
+    mixed = _refused_as.get(error)
+    if mixed is None:
+        names = {"__module__": __name__, "__reduce__": _reduce_refused_as, "also": error}
+        mixed = _refused_as.setdefault(error, type("RefusedError", (RefusedError, error), names))
+    return mixed
+
+
+def _reduce_refused_as(refusal: Any) -> tuple[Any, ...]:
+    return rebuild_refused_as, (refusal.also, refusal.args, refusal.__dict__.copy())
+
+
+def rebuild_refused_as(
+    error: type[Exception], args: tuple[Any, ...], facts: dict[str, Any]
+) -> DaskpickleError:
+    """Make a refusal that is an ``error`` too."""
+    return rebuild_error(refused_as(error), args, facts)
 
 
 class HandleError(DaskpickleError):

@@ -7,6 +7,7 @@ pickler, which can be watched; the chain of objects it was in when it failed is 
 from __future__ import annotations
 
 import functools
+import io
 import pickle
 import re
 import sys
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 
-from daskpickle.errors import RefusedError, RuntimeRefusedError, describe_type
+from daskpickle.errors import RefusedError, describe_type, refused_as
 
 __all__ = [
     "STATE",
@@ -36,14 +37,16 @@ __all__ = [
     "rename",
 ]
 
+_LONG = 1000  # characters of another's error that are repeated
+
 HINT = "Create it where it is used, inside the task, or register a reducer for its type."
 
 #: How CPython, Cython and cloudpickle say that a type cannot be pickled.
 _CANNOT = re.compile(
-    r"cannot pickle|can't pickle|no default __reduce__|cannot be (pickled|serialized)", re.I
+    r"cannot pickle|can't pickle|can't serialize|no default __reduce__|cannot be (pickled|serialized)"
+    r"|should only be shared between processes",
+    re.I,
 )
-#: And how multiprocessing does, in a `RuntimeError` (Lib/multiprocessing/context.py).
-_NOT_BETWEEN = "should only be shared between processes through inheritance"
 
 
 def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
@@ -73,29 +76,30 @@ def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
 
 
 def refusal_of(exc: BaseException, obj: Any) -> RefusedError | None:
-    """Return ``exc`` as a refusal of ``obj``, or None if it is an error of its own."""
+    """Return ``exc`` as a refusal of ``obj``, or None if it is not one of Python's own errors.
+
+    Not as a `NotImplementedError`, which would tell Dask to go on to another way of pickling.
+    """
     if isinstance(exc, RefusedError):
         return exc
-    if not _says_no(exc):
+    if isinstance(exc, NotImplementedError):
+        return RefusedError(obj, _sentence(exc), HINT)
+    cls = type(exc)
+    if not isinstance(exc, Exception) or isinstance(exc, (MemoryError, Warning)):
         return None
-    cls = RuntimeRefusedError if _NOT_BETWEEN in str(exc) else RefusedError
-    return cls(obj, _sentence(exc), HINT)
-
-
-def _says_no(exc: BaseException) -> bool:
-    """Tell whether an object says by ``exc`` that it cannot be pickled.
-
-    A `NotImplementedError` would also tell Dask to go on to another way of pickling.
-    """
-    if type(exc) in (TypeError, pickle.PicklingError):
-        return _CANNOT.search(str(exc)) is not None
-    return isinstance(exc, NotImplementedError) or _NOT_BETWEEN in str(exc)
+    if cls is pickle.PicklingError or cls.__module__ == "builtins":
+        return refused_as(cls)(obj, _sentence(exc), HINT)
+    return None
 
 
 def _sentence(exc: BaseException) -> str:
     text = str(exc)
     if text.lower().startswith(("cannot pickle", "can't pickle")) and "object" in text[-8:]:
         return "It is tied to this process, and no reducer is registered for its type."
+    if len(text) > _LONG:
+        text = f"{text[:_LONG]} ..."
+    if not _CANNOT.search(text):
+        text = f"Its own way of being pickled raised {type(exc).__name__}: {text}"
     return text if text.endswith(".") else text + "."
 
 

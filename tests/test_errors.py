@@ -19,8 +19,8 @@ from daskpickle.errors import (
     PluginError,
     RefusedError,
     RegistrationError,
-    RuntimeRefusedError,
     VersionError,
+    refused_as,
     describe_type,
 )
 
@@ -47,7 +47,9 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "PluginError": lambda: PluginError("The plug-in 'x' could not be loaded."),
     "RefusedError": refused,
     "RegistrationError": lambda: RegistrationError("It contradicts itself."),
-    "RuntimeRefusedError": lambda: RuntimeRefusedError(print, "It stays here.", "Leave it."),
+    "refused_as": lambda: refused_as(RuntimeError)(print, "It stays here.", "Leave it."),
+    "refused_as OSError": lambda: refused_as(OSError)(print, "It stays here.", "Leave it."),
+    "refused_as AttributeError": lambda: refused_as(AttributeError)(print, "It stays here."),
     "VersionError": lambda: VersionError("It was written by a newer daskpickle."),
     "notes": with_note,
 }
@@ -64,7 +66,7 @@ JOURNEYS: dict[str, Callable[[Any], Any]] = {
 
 def test_every_error_is_tested() -> None:
     """A new error class needs an example here."""
-    assert set(errors.__all__) == set(ERRORS) - {"notes"}
+    assert set(errors.__all__) == {name.partition(" ")[0] for name in ERRORS} - {"notes"}
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -90,7 +92,9 @@ def test_a_refusal_can_be_caught_as_what_pickle_and_dask_expect() -> None:
 def test_bases_are_those_that_others_know() -> None:
     """Code that does not know daskpickle can catch its errors by their ordinary names."""
     assert issubclass(RegistrationError, ValueError)
-    assert issubclass(RuntimeRefusedError, (RefusedError, RuntimeError))
+    assert issubclass(refused_as(ValueError), ValueError)
+    assert refused_as(ValueError) is refused_as(ValueError)
+    assert refused_as(TypeError) is RefusedError
     assert issubclass(VersionError, ImportError)
     assert issubclass(DaskpickleWarning, UserWarning)
     everything = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
