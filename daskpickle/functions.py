@@ -9,23 +9,29 @@ refers to is looked at each time.
 
 from __future__ import annotations
 
+import inspect
 import marshal
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from types import CellType, CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from cloudpickle import cloudpickle
 
-from daskpickle.identity import IdentityMap
+from daskpickle.errors import RefusedError
+from daskpickle.identity import Call, IdentityMap
 
-__all__ = ["BETTER", "USABLE", "reduce_class", "reduce_code", "reduce_function"]
+__all__ = ["BETTER", "USABLE", "only_code", "reduce_class", "reduce_code", "reduce_function"]
 
 #: What may be an argument of the function that makes the function: it cannot lead back to it.
 _ATOMS = frozenset((str, bytes, int, float, complex, bool, type(None)))
 
 #: What may be given as a global variable then: a module leads back to nothing.
 _SAFE = _ATOMS | {ModuleType}
+
+# Bits of ``tp_flags``: a class statement sets the first one, and never the second.
+_HEAP, _IMMUTABLE = 1 << 9, 1 << 8
 
 _ABOUT_MODULE = ("__package__", "__name__", "__path__", "__file__")
 
@@ -42,9 +48,11 @@ _by_value_modules = cloudpickle._PICKLE_BY_VALUE_MODULES
 class _Code:
     """What follows from a code object."""
 
-    __slots__ = ("data", "doc", "globals", "name", "names", "qualname")
+    __slots__ = ("data", "doc", "globals", "name", "names", "qualname", "stream")
 
     def __init__(self, code: CodeType) -> None:
+        # Of a function that is nothing but its code: its pickle, and what that depends on.
+        self.stream: tuple[bytes, tuple[Any, ...], Any, tuple[int, int]] | None = None
         try:
             # Version 2 knows no references, which would depend on what else refers to a constant,
             # and no interned strings (``w_ref`` and ``w_complex_object``, CPython's marshal.c).
@@ -89,11 +97,67 @@ def reduce_module(module: ModuleType) -> tuple[Any, ...]:
     return cloudpickle._module_reduce(module)  # type: ignore[no-any-return]
 
 
+def reduce_cell(cell: CellType) -> tuple[Any, ...]:
+    """Reduce a cell so that it is known before its content, which may lead back to it."""
+    try:
+        value = cell.cell_contents
+    except ValueError:
+        return cloudpickle._make_empty_cell, ()
+    if type(value) in _ATOMS:
+        return cloudpickle._make_cell, (value,)
+    return cloudpickle._make_empty_cell, (), (None, {"cell_contents": value})
+
+
+def reduce_wrapper(obj: Any) -> tuple[Any, ...]:
+    """Reduce a staticmethod or classmethod with the attributes that were set on it."""
+    made = type(obj), (obj.__func__,)
+    plain = vars(type(obj)(obj.__func__))
+    more = {name: value for name, value in vars(obj).items() if plain.get(name, made) is not value}
+    return (*made, more) if more else made
+
+
+def reduce_getset(descriptor: Any) -> tuple[Any, ...]:
+    """Reduce a descriptor of C, which a class of classes may give something else for."""
+    cls, name = descriptor.__objclass__, descriptor.__name__
+    get = getattr if getattr(cls, name, None) is descriptor else inspect.getattr_static
+    return get, (cls, name)
+
+
 #: From reducers of cloudpickle to the ones that take their place.
 BETTER: dict[Callable[[Any], Any], Callable[[Any], Any]] = {
+    cloudpickle._cell_reduce: reduce_cell,
+    cloudpickle._classmethod_reduce: reduce_wrapper,
     cloudpickle._code_reduce: reduce_code,
+    cloudpickle._getset_descriptor_reduce: reduce_getset,
     cloudpickle._module_reduce: reduce_module,
 }
+
+
+def only_code(function: FunctionType) -> tuple[_Code, tuple[Any, ...]] | None:
+    """Return what follows from the code of a function by value, and what it says of its module.
+
+    None if there is more to the function than that.
+    """
+    code = function.__code__
+    module = function.__globals__
+    about = tuple([module.get(name, False) for name in _ABOUT_MODULE])
+    if (
+        function.__closure__ is None is function.__defaults__ is function.__kwdefaults__
+        and not function.__dict__
+        and not function.__annotations__
+        and (function.__module__ == "__main__" or "<locals>" in function.__qualname__)
+        and function.__module__ == about[1]
+        and not _by_value_modules
+    ):
+        facts = _facts(code)
+        if (
+            not facts.globals
+            and function.__name__ == facts.name
+            and function.__qualname__ == facts.qualname
+            and function.__doc__ == facts.doc
+        ):
+            return facts, about
+    return None
 
 
 def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -> Any:
@@ -139,22 +203,18 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
     left = {name: value for name, value in used.items() if base.get(name, base) is not value}
     values = () if cells is None else tuple(map(cloudpickle._get_cell_contents, cells))
     # What cannot lead back to the function is given when it is made, the rest when it is there.
-    given = cells if _ATOMS.issuperset(map(type, values)) else None
+    # A cell can, but is known before its content is: functions that share it go on to do so.
     given_defaults = defaults if defaults and _ATOMS.issuperset(map(type, defaults)) else None
     more = _differences(function, facts, base)
     if defaults is not given_defaults:
         more["__defaults__"] = defaults
     name = None if function.__name__ == facts.name else function.__name__
-    if cells is not None and given is None:
-        given = tuple([cloudpickle._make_empty_cell() for _ in cells])
-    else:
-        cells = None
-    args = (code, base, name, given_defaults, given)
+    args = (code, base, name, given_defaults, cells)
     reached += _submodules(facts.names, values)
-    if not left and not more and cells is None and not reached and not function.__dict__:
+    if not left and not more and not reached and not function.__dict__:
         return _make_function, args
     more["__globals__"] = left
-    more["__closure__"] = cells
+    more["__closure__"] = None
     more["_cloudpickle_submodules"] = reached
     # Attributes have copies of their names: whether a name is interned must not be seen in bytes.
     attributes = {"".join(name): value for name, value in function.__dict__.items()}
@@ -170,7 +230,76 @@ def reduce_class(cls: type) -> Any:
     """
     if cls.__module__ != "__main__" and _is_importable(cls):
         return NotImplemented
-    return cloudpickle._class_reduce(cls)
+    reduced = cloudpickle._class_reduce(cls)
+    if reduced is NotImplemented or len(reduced) < 6:
+        return reduced
+    if cls.__flags__ & (_HEAP | _IMMUTABLE) != _HEAP:
+        return _reduce_native(cls)
+    make, args, (attributes, slots), *rest = reduced
+    if make is cloudpickle._make_skeleton_class:
+        # What cloudpickle sets on the class that is made, or not at all, must be there before.
+        namespace = args[3]
+        if cls.__qualname__ != cls.__name__:
+            namespace["__qualname__"] = "".join(cls.__qualname__)
+        if "__slots__" in attributes and NamedTuple not in args[2]:  # which says that itself
+            namespace["__slots__"] = _copied(attributes.pop("__slots__"))
+    else:
+        slots = {"members": _member_attributes(cls)}
+    return make, args, (attributes, slots), *rest
+
+
+def _copied(slots: Any) -> Any:
+    """Copy names, as cloudpickle does: whether one is interned must not be seen in the bytes."""
+    if type(slots) is str:
+        return "".join(slots)
+    return tuple(map("".join, slots)) if type(slots) in (tuple, list) else slots
+
+
+def _member_attributes(cls: Any) -> list[Any]:
+    """Return what gives the members of an enumeration the attributes that ``__init__`` set.
+
+    It is not called where cloudpickle makes the members.
+    """
+    calls = []
+    for member in cls.__members__.values():
+        own = {k: v for k, v in vars(member).items() if k not in _OF_MEMBERS}
+        if own:
+            calls.append(Call(dict.update, Call(getattr, member, "__dict__"), own))
+    return calls
+
+
+_OF_MEMBERS = frozenset(("_value_", "_name_", "_sort_order_", "__objclass__", "_inverted_"))
+
+
+def _reduce_native(cls: type) -> tuple[Any, ...]:
+    """Reduce a class written in C that has no name where it says: by another name, or an object."""
+    for name in (*_WITH_NAMES, cls.__module__):
+        known = sys.modules.get(name)
+        module = Call(cloudpickle.subimport, name)  # which may be another one than its __name__
+        for attribute, value in list(vars(known).items()) if known is not None else ():
+            if value is cls:
+                return getattr, (module, attribute)
+            if type(value) is cls:
+                return type, (Call(getattr, module, attribute),)
+    make = next((make for make in _EXAMPLES if type(make[0](*make[1:])) is cls), None)
+    if make is None:
+        why = "It is written in C, and cannot be imported under any name that is known."
+        raise RefusedError(cls, why, "Pass a function that makes what it is needed for.")
+    return type, (Call(*make),)
+
+
+#: Where classes have names that are not their own, and how to make one of those that have none.
+_WITH_NAMES = ("types", "_thread", "_collections_abc", "_weakref", "sys")
+_EXAMPLES: tuple[tuple[Any, ...], ...] = (
+    (OrderedDict.keys, OrderedDict()),
+    (OrderedDict.values, OrderedDict()),
+    (OrderedDict.items, OrderedDict()),
+    (iter, OrderedDict()),
+    (iter, int, 0),
+    (iter, "\u1234"),
+    (iter, memoryview(b"")),
+    (reversed, {}),
+)
 
 
 def _is_importable(obj: Any) -> bool:

@@ -16,23 +16,23 @@ import functools
 import operator
 import pickle
 from collections.abc import Callable, Mapping
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 from cloudpickle import cloudpickle
 
 from daskpickle.errors import RefusedError
-from daskpickle.functions import USABLE, reduce_class, reduce_function
+from daskpickle.functions import USABLE, only_code, reduce_class, reduce_code, reduce_function
 from daskpickle.pool import count_fired
-from daskpickle.table import DispatchTable, Reducer, Resolved
+from daskpickle.table import DispatchTable, Reducer, Resolved, version
 
-__all__ = ["PROBES", "Picklers", "is_builtin"]
+__all__ = ["ATOMS", "FEW", "PROBES", "Picklers", "is_builtin"]
 
 #: Of classes of objects that hold one function above all: how to get it.
 PROBES: dict[type, Callable[[Any], Any]] = {functools.partial: operator.attrgetter("func")}
 
-_ATOMS = frozenset((str, bytes, int, float, bool, type(None)))
-_FEW, _MANY = 32, 4096
+ATOMS = frozenset((str, bytes, int, float, bool, type(None)))
+FEW, _MANY = 32, 4096
 
 _set_table: Any = pickle.Pickler.dispatch_table.__set__  # type: ignore[attr-defined]
 _by_value_modules = cloudpickle._PICKLE_BY_VALUE_MODULES
@@ -44,17 +44,17 @@ def is_builtin(obj: Any) -> bool:
     Nobody can say how these are pickled; `pickle.dumps` gives the same bytes as any pickler.
     """
     cls = type(obj)
-    if cls in _ATOMS:
+    if cls in ATOMS:
         return True
     if cls is dict:
-        if len(obj) > _FEW:
+        if len(obj) > FEW:
             return False
         for key, value in obj.items():
-            if type(value) not in _ATOMS or type(key) not in _ATOMS:
+            if type(value) not in ATOMS or type(key) not in ATOMS:
                 return False
         return True
     if cls is list or cls is tuple:
-        return len(obj) <= _FEW and _ATOMS.issuperset(map(type, obj))
+        return len(obj) <= FEW and ATOMS.issuperset(map(type, obj))
     return False
 
 
@@ -212,6 +212,8 @@ class Picklers:
         if not USABLE:
             raise NotImplementedError  # no quick way in this Python: the caller goes the long one
         cls = type(obj)
+        if cls is FunctionType:
+            return self._dump_function(obj, table, out_of_band, prefix)
         if self._one_pass or id(cls) in self._by_value:
             return self._dump(obj, table, cls, True, out_of_band, prefix)
         found = _peek(obj, 3)
@@ -229,6 +231,25 @@ class Picklers:
             except Exception:  # among them _ByValue
                 pass
         return self._dump(obj, table, cls, True, out_of_band, prefix)
+
+    def _dump_function(
+        self, obj: FunctionType, table: DispatchTable, out_of_band: bool, prefix: bytes
+    ) -> tuple[bytes, list[pickle.PickleBuffer], list[Any] | None]:
+        """Pickle a function; one that is nothing but its code is the same bytes each time."""
+        found = only_code(obj)
+        if found is None:
+            return self._dump(obj, table, FunctionType, True, out_of_band, prefix)
+        facts, about = found
+        now = version()
+        if facts.stream is not None:
+            data, known_about, known_table, known_version = facts.stream
+            if known_table is table and known_version == now and known_about == about:
+                return data, [], None
+        dumped = self._dump(obj, table, FunctionType, True, out_of_band, prefix)
+        atoms = all(type(value) in ATOMS for value in about)
+        if atoms and dumped[1:] == ([], None) and table.get(CodeType) is reduce_code:
+            facts.stream = (dumped[0], about, table, now)
+        return dumped
 
     def _dump(
         self,
@@ -294,7 +315,7 @@ def _peek(obj: Any, depth: int) -> Any:
     A guess at what it holds, for the choice of a pass. A function at the end counts too.
     """
     cls = type(obj)
-    if cls in _ATOMS:
+    if cls in ATOMS:
         return None
     if cls is list or cls is tuple:
         if not obj or not depth:

@@ -206,16 +206,19 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
     cls, reducer, scope, hint = (
         registration.cls, registration.reducer, registration.scope, registration.hint,
     )  # fmt: skip
+    neutral = getattr(reducer, "neutral", False)
 
     def reduce(obj: Any) -> Any:
         if subclasses and not registration.veto:
             own = _cloudpickle_table.get(type(obj)) or copyreg.dispatch_table.get(type(obj))
-            if own is not None:
+            # What tblib registers for all exceptions that there are is what no one has asked for.
+            if own is not None and getattr(own, "__module__", "") != "tblib.pickling_support":
                 return own(obj)
         reduced = quiet(obj)
         if reduced is NotImplemented:
             return _declined(obj)
-        fired()
+        if not neutral or _names_ours(reduced):
+            fired()
         return reduced
 
     def quiet(obj: Any) -> Any:
@@ -234,10 +237,24 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
         return reduced
 
     reduce.registration = registration  # type: ignore[attr-defined] # for who asks what it is
-    if not subclasses and not issubclass(cls, type):  # for who notes by himself that it ran
+    if not subclasses and not neutral and not issubclass(cls, type):  # for who notes that it ran
         once = getattr(reducer, "fixed", False)
         reduce.quiet = _Once(quiet).__getitem__ if once else quiet  # type: ignore[attr-defined]
     return reduce
+
+
+def _names_ours(reduced: Any) -> bool:
+    """Tell whether a node without daskpickle cannot load a reduced value."""
+    module = "" if isinstance(reduced, str) else getattr(reduced[0], "__module__", "")
+    return str(module).startswith("daskpickle.")
+
+
+def _declined(obj: Any) -> Any:
+    """Reduce what a reducer of a metaclass, or for subclasses, has nothing to say about."""
+    if not issubclass(type(obj), type):
+        return obj.__reduce_ex__(4)  # 4: without out-of-band buffers
+    reduced = reduce_class(obj)
+    return obj.__qualname__ if reduced is NotImplemented else reduced
 
 
 class _Once(dict[Any, Any]):
@@ -267,6 +284,8 @@ def _as_subclass(obj: Any, base: type, reduced: Any, hint: str) -> Any:
     items: Any = (reduced.open, reduced.args) if isinstance(reduced, Recipe) else reduced
     make, args = items[:2]
     cls = type(obj)
+    if getattr(make, "by_name", False):
+        return reduced
     if any(part is cls for part in (make, getattr(make, "__self__", None), *args)):
         return reduced  # the reducer knows about subclasses
     if make is not base:
@@ -489,6 +508,11 @@ class DispatchTable(dict[type, Reducer]):
         return DispatchTable, (self._choices, self._own)
 
 
+def version() -> tuple[int, int]:
+    """Return numbers that change when something is registered, here or in `copyreg`."""
+    return registry.version, len(copyreg.dispatch_table)
+
+
 class Resolved(dict[type, Reducer]):
     """What a `DispatchTable` answers during one dump with protocol 5.
 
@@ -509,16 +533,15 @@ class Resolved(dict[type, Reducer]):
         self.table = table
         self._first = dict(first or {})
         self.passing: list[type] = []
-        self._version = -1
-        self._known = -1
+        self._version = (-1, -1)
 
     def begin(self) -> None:
         """Forget what may have changed since the last dump."""
         if self.passing:
             self.end()
-        known = len(copyreg.dispatch_table)
-        if self._version != registry.version or self._known != known:
-            self._version, self._known = registry.version, known
+        now = version()
+        if self._version != now:
+            self._version = now
             self.clear()
             self.update(self._first)
 

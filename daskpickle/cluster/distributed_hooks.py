@@ -34,12 +34,13 @@ from daskpickle.cluster.delivery import (
 )
 from daskpickle.cluster.hooks import Hook, Rebinding, module_of
 from daskpickle.cluster.locks import ClusterActions
+from daskpickle.cluster.queues import QueueActions
 from daskpickle.cluster.tasks import TaskState
 from daskpickle.errors import RefusedError, describe_type
 from daskpickle.handles import Handle
 from daskpickle.pickler import Pickler, current_table, dumps
 from daskpickle.pool import count_fired
-from daskpickle.quick import Picklers, is_builtin
+from daskpickle.quick import ATOMS, FEW, Picklers, is_builtin
 
 __all__ = ["HOOKS"]
 
@@ -57,12 +58,23 @@ class Dumps(Rebinding):
     module, name = "distributed.protocol.pickle", "dumps"
 
     def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        plain = pickle.dumps
+
         def dumps(
             x: Any, *, buffer_callback: Any = None, protocol: int | None = pickle.HIGHEST_PROTOCOL
         ) -> bytes:
             protocol = protocol or pickle.HIGHEST_PROTOCOL
-            if is_builtin(x):
-                return pickle.dumps(x, protocol)
+            cls = type(x)
+            if cls in ATOMS:
+                return plain(x, protocol)
+            if cls is dict and len(x) <= FEW:  # a message, most likely
+                for key in x:
+                    if type(key) is not str or type(x[key]) not in ATOMS:
+                        break
+                else:
+                    return plain(x, protocol)
+            elif (cls is list or cls is tuple) and is_builtin(x):
+                return plain(x, protocol)
             out_of_band = buffer_callback is not None and protocol >= 5
             try:
                 if isinstance(x, (GraphNode, Expr)):
@@ -312,5 +324,5 @@ def _while_gathering(original: Callable[..., Any]) -> Callable[..., Any]:
 #: In the order in which they are installed.
 HOOKS: tuple[type[Hook], ...] = (
     Dumps, Loads, TaskState, SerializeErrors, Shuffle, ShuffleErrors, Gathering,
-    ActorReplies, Tokens, ClusterActions,
+    ActorReplies, Tokens, ClusterActions, QueueActions,
 )  # fmt: skip
