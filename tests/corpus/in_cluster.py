@@ -1,0 +1,93 @@
+"""Send the cases of all domains, or of some, through a real cluster; see ``__main__`` for the rest.
+
+``python -m corpus.in_cluster [--json] [DOMAIN ...]``. Each case goes as an argument, in a closure,
+and as data that was scattered; what is refused must be so where it is submitted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+
+import daskpickle
+from corpus import DOMAINS, Case, cases
+from daskpickle.errors import RefusedError, describe_type
+
+SECONDS = 60
+
+
+def check(domain: str, name: str, expected: str, received: Any) -> str:
+    """Check a case, on a worker."""
+    found = {case.id: case for case in importlib.import_module(f"corpus.{domain}").CASES}
+    assert describe_type(received) == expected, describe_type(received)
+    found[name].check(received)
+    return "checked"
+
+
+def as_argument(client: Client, domain: str, name: str, obj: Any) -> str:
+    return client.submit(check, domain, name, describe_type(obj), obj, pure=False).result(SECONDS)
+
+
+def in_closure(client: Client, domain: str, name: str, obj: Any) -> str:
+    expected = describe_type(obj)
+    task = client.submit(lambda: check(domain, name, expected, obj), pure=False)
+    return task.result(SECONDS)
+
+
+def as_data(client: Client, domain: str, name: str, obj: Any) -> str:
+    expected = describe_type(obj)
+    (data,) = client.scatter([obj], hash=False)
+    return client.submit(check, domain, name, expected, data, pure=False).result(SECONDS)
+
+
+ROUTES: tuple[Callable[[Client, str, str, Any], str], ...] = (as_argument, in_closure, as_data)
+
+
+def run(client: Client, domain: str, case: Case) -> str:
+    """Return what is wrong with a case, or ""."""
+    wrong = []
+    for route in ROUTES:
+        with ExitStack() as stack:
+            try:
+                said = route(client, domain, case.id, case.make(stack))
+            except RefusedError as exc:
+                if case.check is not None or not exc.path or exc.host:
+                    wrong.append(f"{route.__name__}: {exc}")
+            except Exception as exc:
+                wrong.append(f"{route.__name__}: {type(exc).__name__}: {exc}")
+            else:
+                if case.check is None:
+                    wrong.append(f"{route.__name__}: {said}, and should have been refused")
+    return "; ".join(wrong)
+
+
+def main() -> None:
+    """Run them all."""
+    chosen = [arg for arg in sys.argv[1:] if arg != "--json"] or DOMAINS
+    outcome: dict[str, dict[str, str]] = {}
+    dask.config.set({"distributed.comm.timeouts.connect": "30s"})
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        daskpickle.install(client)
+        for domain in chosen:
+            found = cases(importlib.import_module(f"corpus.{domain}").CASES)
+            outcome[domain] = {name: run(client, domain, case) for name, case in found.items()}
+    if "--json" in sys.argv:
+        print(json.dumps(outcome))
+        return
+    for domain, answers in outcome.items():
+        for name, wrong in answers.items():
+            print(f"{domain}.{name:32} {wrong or 'ok'}")
+
+
+if __name__ == "__main__":
+    main()
