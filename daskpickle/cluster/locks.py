@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import distributed
 
@@ -21,7 +21,7 @@ from daskpickle import identity
 from daskpickle.cluster.hooks import Hook
 from daskpickle.errors import RefusedError
 from daskpickle.identity import intern, token_of
-from daskpickle.table import register, registry, unregister
+from daskpickle.table import Reducer, register, registry, unregister
 
 __all__ = ["ClusterActions", "ClusterEvent", "ClusterLock", "ClusterSemaphore"]
 
@@ -79,7 +79,7 @@ def refuse(lock: Any) -> Any:
     raise RefusedError(lock, "It has no counterpart among the locks that Dask shares in a cluster.")
 
 
-class _Named(ABC):
+class Named(ABC):
     """One of Dask's primitives by name, made when it is first used: that asks the scheduler."""
 
     def __init__(self, token: str) -> None:
@@ -101,7 +101,7 @@ class _Named(ABC):
         return f"<{type(self).__name__} {self.name}>"
 
 
-class ClusterSemaphore(_Named):
+class ClusterSemaphore(Named):
     """A semaphore of all workers, with the methods of `threading.Semaphore`."""
 
     def __init__(self, token: str, value: int) -> None:
@@ -139,7 +139,7 @@ class ClusterLock(ClusterSemaphore):
         return bool(self._dask.get_value())
 
 
-class ClusterEvent(_Named):
+class ClusterEvent(Named):
     """An event of all workers, with the methods of `threading.Event`."""
 
     def _make(self) -> Any:
@@ -165,7 +165,7 @@ class ClusterEvent(_Named):
 class ClusterActions(Hook):
     """The action "cluster" in the table; it needs distributed, which a room must not import."""
 
-    reducers = (
+    reducers: ClassVar[tuple[tuple[type, Reducer], ...]] = (
         (Lock, reduce_lock),
         (threading.Semaphore, reduce_semaphore),
         (threading.BoundedSemaphore, reduce_semaphore),
@@ -175,14 +175,13 @@ class ClusterActions(Hook):
         (threading.Barrier, refuse),
     )
 
+    facts: ClassVar[dict[str, Any]] = {"travels": "a token", "lost": "who holds it", "hint": HINT}
+
     def install(self) -> None:
         for cls, reducer in self.reducers:
             registry.discover_mro(cls)  # what the room registers first is the default
-            register(
-                cls, reducer, action=ACTION, scope="process", hint=HINT, travels="a token",
-                lost="who holds it", refused="always" if reducer is refuse else "",
-                default=False, replace=True,
-            )  # fmt: skip
+            facts = {"refused": "always" if reducer is refuse else ""} | self.facts
+            register(cls, reducer, action=ACTION, scope="process", replace=True, **facts)
 
     def uninstall(self) -> None:
         for cls, _ in self.reducers:
