@@ -110,10 +110,7 @@ class _FullResolved(Resolved):
         if not issubclass(cls, type):
             return super().__missing__(cls)
         by_value = self.pickler.reduce_class
-        try:
-            registered: Reducer = super().__missing__(cls)
-        except KeyError:
-            registered = operator.attrgetter("__qualname__")  # a global name
+        registered: Reducer = super().__missing__(cls)
         if hasattr(registered, "registration"):
             return registered
 

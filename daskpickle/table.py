@@ -16,6 +16,7 @@ A registration with ``veto=True`` goes before all others, its subclasses include
 from __future__ import annotations
 
 import copyreg
+import operator
 import os
 import pickle
 import sys
@@ -555,9 +556,9 @@ class Resolved(dict[type, Reducer]):
         table = self.table
         if not self.passing:
             table.refresh()
-        if table.is_plain(cls) and not issubclass(cls, type):
+        if table.is_plain(cls):
             self.passing.append(cls)
-            plain = self[cls] = SHORTCUTS.get(cls) or reducer_of(cls)
+            plain = self[cls] = _default_reducer(cls)
             return plain
         reducer: Reducer | None = dict.get(table, cls)
         if reducer is None:
@@ -568,10 +569,8 @@ class Resolved(dict[type, Reducer]):
             self.passing.append(cls)
             reducer = quiet
         elif not dict.__contains__(table, cls) and not self._lasts(cls, reducer):
-            if reducer is None and issubclass(cls, type):
-                raise KeyError(cls)  # the C pickler writes the name of a class, after this
             self.passing.append(cls)
-        self[cls] = found = reducer or SHORTCUTS.get(cls) or reducer_of(cls)
+        self[cls] = found = reducer or _default_reducer(cls)
         return found
 
     def _lasts(self, cls: type, reducer: Reducer | None) -> bool:
@@ -583,6 +582,16 @@ class Resolved(dict[type, Reducer]):
             and not cls.__flags__ & HEAP
             and (reducer is None or reducer in BETTER.values())
         )
+
+
+_name_of: Reducer = operator.attrgetter("__qualname__")
+
+
+def _default_reducer(cls: type) -> Reducer:
+    """Return the reducer of a class for which nobody has registered one."""
+    if issubclass(cls, type):  # of its objects, which are classes, the C pickler writes the name
+        return _name_of
+    return SHORTCUTS.get(cls) or reducer_of(cls)
 
 
 def _dask_protocol() -> Any:
