@@ -321,6 +321,8 @@ def _differences(function: FunctionType, facts: _Code, base: dict[str, Any]) -> 
         more["__module__"] = function.__module__
     if function.__kwdefaults__ is not None:
         more["__kwdefaults__"] = function.__kwdefaults__
+    if getattr(function, "__type_params__", None):  # new in Python 3.12
+        more["__type_params__"] = function.__type_params__  # type: ignore[attr-defined]
     if function.__annotations__:
         more["__annotations__"] = function.__annotations__
     return more

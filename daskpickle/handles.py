@@ -19,32 +19,44 @@ import cloudpickle
 
 from daskpickle.errors import RefusedError, describe_type
 from daskpickle.identity import (
+    Call,
     Callback,
     Contents,
     IdentityMap,
     add_state,
+    by_name,
     extra_state,
     fixed,
     intern,
+    neutral,
     remember,
     settings,
     token_of,
 )
 from daskpickle.pool import arrived, end_task, fired, is_opening, opening, pool, running_task
+from daskpickle.samefile import MORE, Stamp, describe_bytes, find_path, open_same
 
 __all__ = [
+    "MORE",
+    "Call",
     "Callback",
     "Contents",
     "Handle",
     "IdentityMap",
     "Recipe",
+    "Stamp",
     "add_state",
     "arrived",
     "as_handle",
+    "by_name",
+    "describe_bytes",
     "end_task",
     "extra_state",
+    "find_path",
     "fixed",
     "intern",
+    "neutral",
+    "open_same",
     "opening",
     "pool",
     "real",

@@ -17,14 +17,17 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 __all__ = [
+    "Call",
     "Callback",
     "Contents",
     "IdentityMap",
     "Settings",
     "add_state",
+    "by_name",
     "extra_state",
     "fixed",
     "intern",
+    "neutral",
     "note_arrival",
     "remember",
     "settings",
@@ -247,6 +250,21 @@ def fixed(reducer: R) -> R:
     return reducer
 
 
+def neutral(reducer: R) -> R:
+    """Mark a reducer that mostly needs nothing of daskpickle where its objects are loaded.
+
+    What it reduces is one of our types only if a function of ours is to be called for it.
+    """
+    reducer.neutral = True  # type: ignore[attr-defined]
+    return reducer
+
+
+def by_name(rebuild: R) -> R:
+    """Mark a reconstructor that returns what its process has under a name, whatever its type."""
+    rebuild.by_name = True  # type: ignore[attr-defined]
+    return rebuild
+
+
 def extra_state(obj: object, plain: object) -> dict[str, Any]:
     """Return the attributes of ``obj`` that ``plain``, an object of its base class, does not have.
 
@@ -288,6 +306,18 @@ class Contents:
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         data = pickle.PickleBuffer(self.data) if protocol >= 5 else bytes(self.data)
         return Contents, (data, self.digest)
+
+
+class Call:
+    """Is pickled as a call of a function, and loaded as what that returns."""
+
+    __slots__ = ("reduced",)
+
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self.reduced = function, args
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.reduced
 
 
 class Callback:

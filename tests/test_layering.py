@@ -19,10 +19,11 @@ ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "identity": {"errors"},
     "pool": {"errors", "identity"},
-    "handles": {"errors", "identity", "pool"},
+    "samefile": {"identity"},
+    "handles": {"errors", "identity", "pool", "samefile"},
     "plugins": {"errors"},
     "compiled": set(),
-    "functions": {"identity"},
+    "functions": {"errors", "identity"},
     "table": {"compiled", "errors", "functions", "handles", "identity", "pool"},
     "quick": {"errors", "functions", "pool", "table"},
     "reducers": {"plugins", "table"},  # the index: it imports no room

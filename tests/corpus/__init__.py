@@ -15,7 +15,19 @@ from typing import Any
 
 __all__ = ["DOMAINS", "Case", "cases"]
 
-DOMAINS = ("queues",)
+DOMAINS = (
+    "classes",
+    "contexts",
+    "errors",
+    "event_loops",
+    "files",
+    "functions",
+    "queues",
+    "schedulers",
+    "thread_locals",
+    "views",
+    "weak",
+)
 
 
 @dataclass(frozen=True)

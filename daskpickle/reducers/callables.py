@@ -1,0 +1,146 @@
+"""What wraps functions: caches, sort keys, context managers, properties.
+
+Notes
+-----
+- Travels: a function behind `functools.lru_cache`, by its name where it can be imported, else as
+  the function, the size of the cache and what was set on it; what `functools.cmp_to_key` makes; a
+  context manager made by `contextlib.contextmanager` that was not entered, as the function and the
+  arguments that it was made of; a property of a subclass; methods of classes of C.
+- Lost: what a cache holds, and its counts: each process fills its own.
+- Refused: a context manager that was entered. The place in its generator cannot be recorded.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import inspect
+import sys
+from collections.abc import Callable
+from contextlib import _AsyncGeneratorContextManager, _GeneratorContextManager
+from types import ClassMethodDescriptorType
+from typing import Any
+
+from daskpickle import register
+from daskpickle.errors import RefusedError
+from daskpickle.handles import add_state, neutral
+
+Cache = functools._lru_cache_wrapper
+KeyFunction: Any = type(functools.cmp_to_key(print))
+
+HINT = "Make it inside the task."
+
+
+@register(
+    Cache,
+    travels="its function, its size, the attributes set on it; by name where it has one",
+    lost="what it holds, its counts",
+    refused="nothing",
+    hint=HINT,
+)
+@neutral
+def reduce_cache(cache: Any) -> Any:
+    """Say its name, or how to make it around the function that travels."""
+    found: Any = sys.modules.get(cache.__module__) if cache.__module__ != "__main__" else None
+    for name in cache.__qualname__.split(".") if hasattr(cache, "__qualname__") else [""]:
+        found = getattr(found, name, None)
+    if found is cache:
+        return str(cache.__qualname__)
+    state = {name: value for name, value in vars(cache).items() if name not in _SET_BY_LRU_CACHE}
+    facts = cache.cache_parameters()
+    return rebuild_cache, (cache.__wrapped__, facts["maxsize"], facts["typed"]), state
+
+
+_SET_BY_LRU_CACHE = frozenset(("__wrapped__", "cache_parameters"))
+
+
+def rebuild_cache(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
+    """Make an empty cache around a function."""
+    return functools.lru_cache(maxsize, typed)(function)
+
+
+@register(
+    KeyFunction,
+    travels="what compares, and the object that it stands for",
+    lost="nothing",
+    refused="nothing",
+    hint=HINT,
+)
+def reduce_key(key: Any) -> tuple[Any, ...]:
+    """Say what compares; only the garbage collector tells (``Modules/_functoolsmodule.c``)."""
+    _, *parts = gc.get_referents(key)  # the first one is its class
+    return rebuild_key, tuple(parts)
+
+
+def rebuild_key(compare: Callable[[Any, Any], int], *obj: Any) -> Any:
+    """Make what `sorted` takes as a key; or what that makes of an object."""
+    key: Any = functools.cmp_to_key(compare)
+    return key(*obj) if obj else key
+
+
+@register(
+    property,
+    travels="its functions, its attributes",
+    lost="nothing",
+    refused="nothing",
+    hint="Register a reducer for its class.",
+    subclasses=True,
+)
+@neutral
+def reduce_property(obj: property) -> tuple[Any, ...]:
+    """Say what gets, sets and deletes; subclasses say more by their attributes."""
+    return property, (obj.fget, obj.fset, obj.fdel, obj.__doc__)
+
+
+@register(
+    ClassMethodDescriptorType,
+    travels="its class and its name",
+    lost="nothing",
+    refused="nothing",
+    hint="Pass the method itself.",
+)
+@neutral
+def reduce_classmethod_descriptor(descriptor: Any) -> tuple[Any, ...]:
+    """Say where it is found; as an attribute of the class it would be a method."""
+    return inspect.getattr_static, (descriptor.__objclass__, descriptor.__name__)
+
+
+@register(
+    _GeneratorContextManager,
+    travels="one that was not entered: its function and arguments",
+    lost="nothing",
+    refused="once it was entered",
+    hint="Enter it inside the task, or pass the function that makes it.",
+    subclasses=True,
+)
+@register(
+    _AsyncGeneratorContextManager,
+    travels="one that was not entered: its function and arguments",
+    lost="nothing",
+    refused="once it was entered",
+    hint="Enter it inside the task, or pass the function that makes it.",
+    subclasses=True,
+)
+def reduce_manager(manager: Any) -> tuple[Any, ...]:
+    """Say what it was made of; entering it forgets that, and starts its generator."""
+    state = dict(vars(manager))
+    if state.pop("gen", None) is None or "func" not in state:
+        raise RefusedError(manager, "It was entered, and its place in its function is not recorded.")
+    facts = [state.pop(name) for name in ("func", "args", "kwds")]
+    if not (inspect.isgeneratorfunction(facts[0]) or inspect.isasyncgenfunction(facts[0])):
+        raise RefusedError(manager, "Its function must run for it to be made again.")
+    return rebuild_manager, (type(manager), *facts, state)
+
+
+def rebuild_manager(
+    cls: type,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    state: dict[str, Any],
+) -> Any:
+    """Make it again; a generator that is made runs nothing of its function."""
+    manager = object.__new__(cls)
+    made = {"gen": function(*args, **kwargs), "func": function, "args": args, "kwds": kwargs}
+    add_state(manager, made | state)
+    return manager

@@ -1,0 +1,173 @@
+"""Exceptions: with their cause, context and notes, and without what cannot travel of them.
+
+Notes
+-----
+- Travels: class, arguments, attributes, notes, cause, context, and whether that is suppressed; the
+  traceback where tblib is in use, as it is wherever distributed is.
+- Lost: the traceback elsewhere. What cannot travel among its arguments and attributes: in its place
+  arrives a `LeftBehind`, which is shown as that was and says why. The object whose attribute an
+  `AttributeError` missed.
+- Refused: nothing by itself.
+
+No ``__init__`` of the user's runs where an exception is loaded: its parameters may be others than
+``args``, and pickle would raise a `TypeError` in the place of the exception.
+"""
+
+from __future__ import annotations
+
+import builtins
+import copyreg
+import sys
+import threading
+from types import (
+    BuiltinFunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    TracebackType,
+    WrapperDescriptorType,
+)
+from typing import Any
+
+import daskpickle
+from daskpickle import register
+from daskpickle.errors import RefusedError
+from daskpickle.handles import neutral
+
+_ATOMS = frozenset((str, bytes, int, float, complex, bool, type(None)))
+_MEMBERS = MemberDescriptorType, GetSetDescriptorType
+_LONG = 1000  # characters of what is shown
+
+_local = threading.local()
+
+
+class LeftBehind:
+    """What an exception held and could not take along; shown as that was."""
+
+    def __init__(self, type_name: str, shown: str, why: str) -> None:
+        self.type_name = type_name
+        self.shown = shown
+        self.why = why
+
+    def __repr__(self) -> str:
+        return self.shown
+
+
+@register(
+    LeftBehind,
+    travels="what is shown of it, and why it was left behind",
+    lost="nothing",
+    refused="nothing",
+    hint="Pass what is needed of it as a plain value.",
+)
+def reduce_left_behind(obj: LeftBehind) -> tuple[Any, ...]:
+    """Say it again."""
+    return rebuild_left_behind, (obj.type_name, obj.shown, obj.why)
+
+
+def rebuild_left_behind(type_name: str, shown: str, why: str) -> LeftBehind:
+    """Stand for what could not travel."""
+    return LeftBehind(type_name, shown, why)
+
+
+@neutral
+def reduce_exception(exc: BaseException) -> Any:
+    """Say how it was made, and what was set on it; `BaseException.__setstate__` sets that."""
+    make, args, *rest = exc.__reduce__()
+    cls: Any = type(exc)
+    if cls.__setstate__ is not BaseException.__setstate__:
+        return (make, args, *rest)
+    state = dict(rest[0]) if rest and rest[0] else {}
+    base: Any = next(base for base in cls.__mro__ if _is_native(base))
+    if base is not cls and not _is_native(cls):
+        made = (exc.message, exc.exceptions) if _is_group(exc) else exc.args  # type: ignore[attr-defined]
+        make, args = base.__new__, (cls, *_spared(made))
+        state = {"args": exc.args, **_members(exc), **state}
+    else:
+        args = _spared(args)
+        state = state if isinstance(exc, OSError) else {**_members(exc), **state}
+    links = {n: getattr(exc, n) for n in ("__cause__", "__context__", "__suppress_context__")}
+    if "tblib.pickling_support" in sys.modules:
+        links["__traceback__"] = exc.__traceback__
+    if links["__suppress_context__"] == (links["__cause__"] is not None):
+        del links["__suppress_context__"]  # setting a cause suppresses the context
+    state = {name: _spare(value) for name, value in state.items()}
+    state |= {name: value for name, value in links.items() if value is not None}
+    return (make, args, state) if state else (make, args)
+
+
+def _is_native(cls: Any) -> bool:
+    """Tell whether its objects are made by nothing that is written in Python."""
+    return type(cls.__init__) is WrapperDescriptorType and type(cls.__new__) is BuiltinFunctionType
+
+
+def _is_group(exc: BaseException) -> bool:
+    return hasattr(builtins, "BaseExceptionGroup") and isinstance(exc, builtins.BaseExceptionGroup)
+
+
+def _members(exc: BaseException) -> dict[str, Any]:
+    """Return what is set on an exception outside of its ``__dict__``."""
+    names = list(copyreg._slotnames(type(exc)))  # type: ignore[attr-defined]
+    for cls in type(exc).__mro__ if not _is_group(exc) else ():
+        if cls.__module__ == "builtins" and cls not in (BaseException, object):
+            names += [name for name, value in vars(cls).items() if isinstance(value, _MEMBERS)]
+    found = {name: getattr(exc, name, None) for name in names if name not in ("obj", "__dict__")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _spared(values: Any) -> Any:
+    return tuple(map(_spare, values))
+
+
+def _spare(value: Any) -> Any:
+    """Return what travels, and a `LeftBehind` for what does not."""
+    if type(value) in _ATOMS or isinstance(value, BaseException) or hasattr(_local, "trying"):
+        return value
+    if type(value) in (tuple, list):
+        return type(value)(map(_spare, value))
+    _local.trying = True  # inside of it, nothing is tried a second time
+    try:
+        daskpickle.dumps(value, buffer_callback=[].append)
+    except Exception as refusal:
+        try:
+            shown = repr(value)[:_LONG]
+        except Exception:  # it is anyone's
+            shown = f"<{type(value).__name__}>"
+        return LeftBehind(type(value).__qualname__, shown, str(refusal))
+    finally:
+        del _local.trying
+    return value
+
+
+@register(
+    TracebackType,
+    travels="files, functions and lines, as tblib has them",
+    lost="local variables",
+    refused="where tblib is not installed",
+    hint="Pass what traceback.format_tb makes of it.",
+)
+@neutral
+def reduce_traceback(traceback: Any) -> Any:
+    """Say it in the way of Dask, whether distributed is in use or not."""
+    own = copyreg.dispatch_table.get(TracebackType)
+    if own is not None:
+        return own(traceback)
+    try:
+        from tblib.pickling_support import pickle_traceback
+    except ImportError:
+        raise RefusedError(traceback, "Its frames are calls of this process.") from None
+    return pickle_traceback(traceback)
+
+
+_found = {cls for cls in vars(builtins).values() if isinstance(cls, type)}
+for _cls in {cls for cls in _found if issubclass(cls, BaseException)}:
+    # Those that say themselves how they are pickled do not tell what they were raised from.
+    if _cls is BaseException or {"__reduce__", "__getstate__"} & vars(_cls).keys():
+        register(
+            _cls,
+            reduce_exception,
+            travels="class, arguments, attributes, notes, cause, context; with tblib, traceback",
+            lost="what cannot travel among its arguments and attributes",
+            refused="nothing",
+            hint="Raise one whose arguments are plain values.",
+            subclasses=True,
+        )

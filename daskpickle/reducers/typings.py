@@ -1,0 +1,100 @@
+"""Type variables, new types and type aliases of functions and scripts.
+
+Notes
+-----
+- Travels: by name where it can be imported, else what it was made of. It keeps its identity: what
+  arrives twice in a process arrives as one, as classes do.
+- Lost: nothing.
+- Refused: an alias that refers to itself and cannot be imported.
+
+Type variables travel as cloudpickle has them, and with the default that they may have since 3.13.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing
+from typing import Any
+
+from cloudpickle import cloudpickle
+
+from daskpickle import register
+from daskpickle.errors import RefusedError
+from daskpickle.handles import neutral
+
+FACTS: dict[str, Any] = {
+    "travels": "its name; what it is made of, where that cannot be imported",
+    "lost": "nothing",
+    "refused": "nothing",
+    "hint": "Define it in a module that the workers can import.",
+}
+_NAMES = ("bound", "covariant", "contravariant", "infer_variance", "default")
+
+
+def is_imported(obj: Any) -> bool:
+    """Tell whether it is what its name says in its module, which others can import."""
+    module = sys.modules.get(obj.__module__) if obj.__module__ != "__main__" else None
+    return getattr(module, obj.__name__, None) is obj
+
+
+@neutral
+def reduce_variable(variable: Any) -> Any:
+    """Say its name, or what it was made of, and under which mark others know it."""
+    if is_imported(variable):
+        return str(variable.__name__)
+    options = {name: getattr(variable, f"__{name}__", None) for name in _OPTIONS}
+    options = {name: value for name, value in options.items() if value}
+    if not getattr(variable, "has_default", bool)():
+        options.pop("default", None)
+    if type(variable) is typing.TypeVar and not options.keys() - _OF_CLOUDPICKLE:
+        return cloudpickle._typevar_reduce(variable)
+    args = (variable.__name__, *getattr(variable, "__constraints__", ()))
+    if hasattr(variable, "__supertype__"):
+        args = (variable.__name__, variable.__supertype__)
+    token = cloudpickle._get_or_create_tracker_id(variable)
+    return rebuild_variable, (type(variable), variable.__module__, token, args, options)
+
+
+def rebuild_variable(
+    cls: Any, module: str, token: str, args: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    """Return the one of this process."""
+    variable = cls(*args, **options)
+    variable.__module__ = module
+    return cloudpickle._lookup_class_or_track(token, variable)
+
+
+_OPTIONS = ("bound", "covariant", "contravariant", "infer_variance", "default")
+_OF_CLOUDPICKLE = {"bound", "covariant", "contravariant"}
+
+for _name in ("NewType", "ParamSpec", "TypeVar", "TypeVarTuple"):
+    if hasattr(typing, _name):  # the last one is new in Python 3.11
+        register(getattr(typing, _name), reduce_variable, **FACTS)
+
+
+@neutral
+def reduce_alias(alias: Any) -> Any:
+    """Say its name, or what it is for."""
+    if is_imported(alias):
+        return str(alias.__name__)
+    if _mentions(alias.__value__, alias):
+        raise RefusedError(alias, "It refers to itself.")
+    return rebuild_alias, (
+        alias.__module__, alias.__name__, alias.__type_params__, alias.__value__,
+    )  # fmt: skip
+
+
+def rebuild_alias(module: str, name: str, params: tuple[Any, ...], value: Any) -> Any:
+    """Make an alias; its module is that of the code that does so."""
+    names = {"make": typing.TypeAliasType, "name": name, "params": params, "value": value}  # type: ignore[attr-defined]
+    return eval("make(name, value, type_params=params)", {"__name__": module, **names})
+
+
+def _mentions(value: Any, alias: Any) -> bool:
+    parts = (getattr(value, "__origin__", None), *getattr(value, "__args__", ()))
+    return value is alias or any(_mentions(part, alias) for part in parts if part is not None)
+
+
+if hasattr(typing, "TypeAliasType"):  # new in Python 3.12
+    FACTS["refused"] = "an alias that refers to itself"
+    register(typing.TypeAliasType, reduce_alias, **FACTS)
