@@ -15,11 +15,12 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
-import sys
 from collections.abc import Callable
 from contextlib import _AsyncGeneratorContextManager, _GeneratorContextManager
 from types import ClassMethodDescriptorType
 from typing import Any
+
+from cloudpickle import cloudpickle
 
 from daskpickle import register
 from daskpickle.errors import RefusedError
@@ -41,11 +42,10 @@ HINT = "Make it inside the task."
 @neutral
 def reduce_cache(cache: Any) -> Any:
     """Say its name, or how to make it around the function that travels."""
-    found: Any = sys.modules.get(cache.__module__) if cache.__module__ != "__main__" else None
-    for name in cache.__qualname__.split(".") if hasattr(cache, "__qualname__") else [""]:
-        found = getattr(found, name, None)
-    if found is cache:
-        return str(cache.__qualname__)
+    name = getattr(cache, "__qualname__", "")
+    found = cloudpickle._lookup_module_and_qualname(cache, name) if name else None
+    if found is not None and not cloudpickle._is_registered_pickle_by_value(found[0]):
+        return name
     state = {name: value for name, value in vars(cache).items() if name not in _SET_BY_LRU_CACHE}
     facts = cache.cache_parameters()
     return rebuild_cache, (cache.__wrapped__, facts["maxsize"], facts["typed"]), state

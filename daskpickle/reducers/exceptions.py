@@ -4,10 +4,11 @@ Notes
 -----
 - Travels: class, arguments, attributes, notes, cause, context, and whether that is suppressed; the
   traceback where tblib is in use, as it is wherever distributed is.
-- Lost: the traceback elsewhere. What cannot travel among its arguments and attributes: in its place
-  arrives a `LeftBehind`, which is shown as that was and says why. The object whose attribute an
-  `AttributeError` missed.
-- Refused: nothing by itself.
+- Lost: the traceback elsewhere. Of an exception that was raised, what cannot travel among its
+  arguments and attributes: in its place arrives a `LeftBehind`, which is shown as that was and says
+  why. The object whose attribute an `AttributeError` missed.
+- Refused: nothing by itself. One that was never raised tells of no failure: what cannot travel in it
+  is refused, as in any other object.
 
 No ``__init__`` of the user's runs where an exception is loaded: its parameters may be others than
 ``args``, and pickle would raise a `TypeError` in the place of the exception.
@@ -77,20 +78,21 @@ def reduce_exception(exc: BaseException) -> Any:
     if cls.__setstate__ is not BaseException.__setstate__:
         return (make, args, *rest)
     state = dict(rest[0]) if rest and rest[0] else {}
+    spare = _spare if exc.__traceback__ is not None else _keep
     base: Any = next(base for base in cls.__mro__ if _is_native(base))
     if base is not cls and not _is_native(cls):
         made = (exc.message, exc.exceptions) if _is_group(exc) else exc.args  # type: ignore[attr-defined]
-        make, args = base.__new__, (cls, *_spared(made))
+        make, args = base.__new__, (cls, *map(spare, made))
         state = {"args": exc.args, **_members(exc), **state}
     else:
-        args = _spared(args)
+        args = tuple(map(spare, args))
         state = state if isinstance(exc, OSError) else {**_members(exc), **state}
     links = {n: getattr(exc, n) for n in ("__cause__", "__context__", "__suppress_context__")}
     if "tblib.pickling_support" in sys.modules:
         links["__traceback__"] = exc.__traceback__
     if links["__suppress_context__"] == (links["__cause__"] is not None):
         del links["__suppress_context__"]  # setting a cause suppresses the context
-    state = {name: _spare(value) for name, value in state.items()}
+    state = {name: spare(value) for name, value in state.items()}
     state |= {name: value for name, value in links.items() if value is not None}
     return (make, args, state) if state else (make, args)
 
@@ -114,28 +116,36 @@ def _members(exc: BaseException) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _spared(values: Any) -> Any:
-    return tuple(map(_spare, values))
+def _keep(value: Any) -> Any:
+    return value
 
 
-def _spare(value: Any) -> Any:
-    """Return what travels, and a `LeftBehind` for what does not."""
-    if type(value) in _ATOMS or isinstance(value, BaseException) or hasattr(_local, "trying"):
+def _spare(value: Any, depth: int = 3) -> Any:
+    """Return ``value`` if it travels; of a list or tuple what does; else a `LeftBehind`."""
+    if _is_easy(value) or hasattr(_local, "trying"):
         return value
-    if type(value) in (tuple, list):
-        return type(value)(map(_spare, value))
+    several = type(value) in (tuple, list) and depth > 0
+    if several and all(map(_is_easy, value)):
+        return value
     _local.trying = True  # inside of it, nothing is tried a second time
     try:
         daskpickle.dumps(value, buffer_callback=[].append)
-    except Exception as refusal:
-        try:
-            shown = repr(value)[:_LONG]
-        except Exception:  # it is anyone's
-            shown = f"<{type(value).__name__}>"
-        return LeftBehind(type(value).__qualname__, shown, str(refusal))
+        return value
+    except Exception as exc:
+        why = str(exc)
     finally:
         del _local.trying
-    return value
+    if several:
+        return type(value)(_spare(item, depth - 1) for item in value)
+    try:
+        shown = repr(value)[:_LONG]
+    except Exception:  # it is anyone's
+        shown = f"<{type(value).__name__}>"
+    return LeftBehind(type(value).__qualname__, shown, why)
+
+
+def _is_easy(value: Any) -> bool:
+    return type(value) in _ATOMS or isinstance(value, BaseException)
 
 
 @register(
@@ -166,7 +176,7 @@ for _cls in {cls for cls in _found if issubclass(cls, BaseException)}:
             _cls,
             reduce_exception,
             travels="class, arguments, attributes, notes, cause, context; with tblib, traceback",
-            lost="what cannot travel among its arguments and attributes",
+            lost="if it was raised: what cannot travel among its arguments and attributes",
             refused="nothing",
             hint="Raise one whose arguments are plain values.",
             subclasses=True,

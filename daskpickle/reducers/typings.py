@@ -12,7 +12,6 @@ Type variables travel as cloudpickle has them, and with the default that they ma
 
 from __future__ import annotations
 
-import sys
 import typing
 from typing import Any
 
@@ -31,17 +30,20 @@ FACTS: dict[str, Any] = {
 _NAMES = ("bound", "covariant", "contravariant", "infer_variance", "default")
 
 
-def is_imported(obj: Any) -> bool:
-    """Tell whether it is what its name says in its module, which others can import."""
-    module = sys.modules.get(obj.__module__) if obj.__module__ != "__main__" else None
-    return getattr(module, obj.__name__, None) is obj
+def by_name(obj: Any) -> Any:
+    """Reduce what can be imported by its name there; to None what cannot."""
+    found = cloudpickle._lookup_module_and_qualname(obj, obj.__name__)
+    if found is None or cloudpickle._is_registered_pickle_by_value(found[0]):
+        return None
+    return getattr, found
 
 
 @neutral
 def reduce_variable(variable: Any) -> Any:
     """Say its name, or what it was made of, and under which mark others know it."""
-    if is_imported(variable):
-        return str(variable.__name__)
+    imported = by_name(variable)
+    if imported is not None:
+        return imported
     options = {name: getattr(variable, f"__{name}__", None) for name in _OPTIONS}
     options = {name: value for name, value in options.items() if value}
     if not getattr(variable, "has_default", bool)():
@@ -75,8 +77,9 @@ for _name in ("NewType", "ParamSpec", "TypeVar", "TypeVarTuple"):
 @neutral
 def reduce_alias(alias: Any) -> Any:
     """Say its name, or what it is for."""
-    if is_imported(alias):
-        return str(alias.__name__)
+    imported = by_name(alias)
+    if imported is not None:
+        return imported
     if _mentions(alias.__value__, alias):
         raise RefusedError(alias, "It refers to itself.")
     return rebuild_alias, (

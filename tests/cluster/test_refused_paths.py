@@ -82,28 +82,51 @@ def test_every_path_is_tried_or_says_why_not() -> None:
 
 
 @pytest.mark.parametrize("name", ["HolderError", "MainError"])
-def test_an_error_that_holds_it_is_told_with_its_words(
+def test_an_error_leaves_behind_what_cannot_travel(
     client: Client, stand: Stand, name: str
 ) -> None:
-    """The error of a task cannot travel: its class, its words and the reason do."""
+    """It keeps its class, its words, its traceback and its other attributes."""
     cls = {"HolderError": HolderError, "MainError": in_main()["MainError"]}[name]
 
     def fail() -> None:  # local, or the workers would import this module
-        raise cls(StuckLock())
+        error = cls(StuckLock())
+        error.more = 1
+        raise error from KeyError("cause")
 
     future = client.submit(fail, pure=False)
     dependent = client.submit(lambda x: x, future, pure=False)
     for failed in (future, dependent):
-        error = failed.exception(timeout=SECONDS)
-        assert isinstance(error, RefusedError)
-        held = {"HolderError": "lock", "MainError": "thing"}[name]
-        assert error.path == f"{name}.{held}"
-        assert error.host in stand.workers
-        assert re.search(
-            rf"held by the error that was raised: {name}\('It .+'\)\. Create it", str(error)
-        )
-        with pytest.raises(RefusedError, match=name):
+        error: Any = failed.exception(timeout=SECONDS)
+        assert type(error).__name__ == name
+        assert (str(error), error.more) == (str(cls(None)), 1)
+        assert repr(error.__cause__) == "KeyError('cause')"
+        left = error.lock if name == "HolderError" else error.thing
+        assert left.why.startswith(f"Cannot pickle {describe_type(StuckLock)}")
+        assert repr(left).startswith("<")
+        with pytest.raises(type(error)) as caught:
             failed.result(timeout=SECONDS)
+        assert [entry.name for entry in caught.traceback][-1] == "fail"
+
+
+def test_an_error_that_says_itself_how_it_is_pickled_is_told_with_its_words(
+    client: Client, stand: Stand
+) -> None:
+    """It cannot travel: its class, its words and the reason do."""
+
+    class OwnError(HolderError):
+        def __reduce__(self) -> Any:
+            return OwnError, (self.lock,)
+
+    def fail() -> None:
+        raise OwnError(StuckLock())
+
+    error = client.submit(fail, pure=False).exception(timeout=SECONDS)
+    assert isinstance(error, RefusedError)
+    assert str(error.path).startswith("OwnError")
+    assert error.host in stand.workers
+    assert re.search(
+        r"held by the error that was raised: OwnError\('It .+'\)\. Create it", str(error)
+    )
 
 
 LACKING = {

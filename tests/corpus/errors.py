@@ -244,7 +244,7 @@ def with_lock_works(received: Any) -> None:
 
 def unfriendly(stack: ExitStack) -> Any:
     running = generator()
-    error = raised(Plain("unfriendly", running, [1, running]), ValueError(running))
+    error = raised(Plain("unfriendly", running, [1, running]), raised(ValueError(running)))
     error.frame = sys._getframe()
     error.fine = [1]
     error.held = {"deep": running}
@@ -268,7 +268,7 @@ def with_socket(stack: ExitStack) -> Any:
     server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     error = ConnectionError("refused")
     error.server = server  # type: ignore[attr-defined]
-    return error
+    return raised(error)
 
 
 def with_socket_works(received: Any) -> None:
@@ -374,6 +374,7 @@ CASES = [
     Case("lock", with_lock, with_lock_works),
     Case("unfriendly", unfriendly, unfriendly_works),
     Case("unfriendly.socket", with_socket, with_socket_works),
+    Case("unfriendly.unraised", lambda stack: Plain(generator()), refused="cannot be recorded"),
     Case("local", local, lambda e: str(e) == "1: 23" or 1 / 0),
     Case("traceback.exception", formatted, formatted_works),
     Case("traceback.stack", lambda stack: traceback.extract_stack(), lambda s: s[-1].line and s.format()),
