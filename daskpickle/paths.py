@@ -13,7 +13,8 @@ import re
 import sys
 import threading
 import types
-from collections import deque
+import weakref
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -85,6 +86,8 @@ def refusal_of(exc: BaseException, obj: Any) -> RefusedError | None:
     if isinstance(exc, NotImplementedError):
         return RefusedError(obj, _sentence(exc), HINT)
     cls = type(exc)
+    if cls is ValueError and isinstance(obj, io.IOBase) and obj.closed:
+        return refused_as(cls)(obj, "It is closed.", "Open it inside the task.")
     if not isinstance(exc, Exception) or isinstance(exc, (MemoryError, Warning)):
         return None
     if cls is pickle.PicklingError or cls.__module__ == "builtins":
@@ -296,6 +299,8 @@ def _step(parent: Any, child: Any) -> Step | None:
     return None
 
 
+_VIEWS = {type(view(cls())) for cls in (dict, OrderedDict) for view in (cls.keys, cls.values, cls.items)}
+
 Child = tuple[Callable[[Any], str], Any, Any]  # how to say it, its name, what it is
 
 
@@ -325,6 +330,10 @@ def children(parent: Any) -> Iterator[Child]:
         yield _attribute, "__self__", parent.__self__
     elif cls is types.CellType:
         yield _attribute, "cell_contents", _contents(parent)
+    elif issubclass(cls, weakref.ref):
+        yield "()".format, None, weakref.ref.__call__(parent)
+    elif cls in _VIEWS:  # of which `mapping` is a proxy
+        yield ".mapping".format, None, gc.get_referents(parent)[0]
     elif issubclass(cls, functools.partial):
         yield from ((".args[{}]".format, *pair) for pair in enumerate(parent.args))
         yield from ((".keywords[{!r}]".format, *pair) for pair in parent.keywords.items())

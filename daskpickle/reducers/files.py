@@ -4,14 +4,20 @@ Notes
 -----
 - Travels: path, position, mode, encoding, errors, newline, line_buffering, write_through; and the
   bytes, if they are at most ``files.contents-limit``. By the action "contents": the bytes, however
-  many, and no path. `sys.stdout` and `sys.stderr` are those of the process where they arrive.
+  many, and no path. `sys.stdout` and `sys.stderr` are those of the process where they arrive, and
+  so are the buffers in them.
 - Where it arrives, each task opens its own. If the path leads to the same bytes, it is that file;
   else it is the bytes that came along, in an unnamed temporary file, which has a descriptor. If
   none came along, size, time of last change, and the bytes at the start, in the middle and at the
   end must be what they were: a file that is missing or was changed is an error.
+- A file without a name that is open for reading and writing, as `tempfile.TemporaryFile` makes
+  them, is nobody else's: it travels as its bytes, if they are few.
+- A text or a buffer upon something else (memory, a compressed file, a class of yours) travels with
+  what it lies upon, if that travels, and can tell its position. So do those of your subclasses.
 - Lost: the size of the buffer, locks on the file, ``closefd``, attributes that were set on it.
-- Refused: open for writing; closed; a pipe, socket, device, or standard input; what is no file of
-  the system; text that is being iterated over, because Python hides its position meanwhile.
+- Refused: open for writing; closed; a pipe, socket, device, or standard input; text that is being
+  iterated over, because Python hides its position meanwhile; what was written to memory and is not
+  flushed. A `io.BufferedRandom` does not tell whether it is, and is flushed to its memory.
 - The action "append" is for mode "a", once all is flushed. The file is never created.
 - What `tempfile.NamedTemporaryFile` returns travels as the file in it; the copy deletes nothing.
 """
@@ -19,8 +25,8 @@ Notes
 from __future__ import annotations
 
 import gc
-import hashlib
 import io
+import operator
 import os
 import stat
 import sys
@@ -31,7 +37,10 @@ from typing import Any, TypeVar
 
 from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError, describe_type
-from daskpickle.handles import Contents, remember, settings
+from daskpickle.handles import (
+    MORE, Contents, Stamp, add_state, by_name, describe_bytes, extra_state, find_path, open_same,
+    real, remember, settings,
+)  # fmt: skip
 
 Reduce = TypeVar("Reduce", bound=Callable[[Any], Any])
 Text = tuple[Any, ...] | None  # encoding, errors, newline, line_buffering, write_through, mode
@@ -43,10 +52,19 @@ SPECIAL = {
     stat.S_IFSOCK: "It is a socket, opened as a file.",
     stat.S_IFCHR: "It is a terminal or another device of this host.",
 }
-MORE = "The action 'contents', or a higher files.contents-limit, lets all its bytes travel."
+LAYERS = (io.TextIOWrapper, io.BufferedReader, *WRITERS)
+STANDARD = [
+    f"{under}{place}{under}{part}"
+    for under in ("__", "")
+    for place in ("stdin", "stdout", "stderr")
+    for part in ("", ".buffer", ".buffer.raw")
+]
+FLUSH = "Call flush() on it first."
+HIDDEN = "It does not tell its position: it was iterated over, and flushed."
+UNFLUSHED = "It holds data that is not flushed."
 
 
-def register_files(*classes: type, **facts: str) -> Callable[[Reduce], Reduce]:
+def register_files(*classes: type, **facts: Any) -> Callable[[Reduce], Reduce]:
     """Register one reducer for several classes of files."""
 
     def add(reduce: Reduce) -> Reduce:
@@ -54,7 +72,7 @@ def register_files(*classes: type, **facts: str) -> Callable[[Reduce], Reduce]:
             hint = "Open the file inside the task."
             register(
                 cls, reduce, scope="fresh", hint=hint, lost="size of the buffer, file locks",
-                action=facts["action"], travels=facts["travels"], refused=facts["refused"],
+                **facts,
             )  # fmt: skip
         return reduce
 
@@ -63,9 +81,12 @@ def register_files(*classes: type, **facts: str) -> Callable[[Reduce], Reduce]:
 
 @register_files(
     *READERS, action="reopen", travels="path, position, mode; the bytes if they are few",
-    refused="open for writing, closed, pipes, devices",
+    refused="open for writing, closed, pipes, devices", subclasses=True,
 )  # fmt: skip
-@register_files(*WRITERS, action="reopen", travels="os.devnull", refused="all others")
+@register_files(
+    *WRITERS, action="reopen", travels="os.devnull; upon memory, with it",
+    refused="all others, but for temporary files without a name", subclasses=True,
+)  # fmt: skip
 def reduce_file(file: Any) -> Any:
     """Say which file it is and where in it; with its bytes, if they are few."""
     return _reduce(file, settings.contents_limit)
@@ -84,48 +105,27 @@ def open_file(
     path: str | None,
     name: str,
     position: int,
-    stamp: tuple[int, int, str],
+    stamp: Stamp,
     contents: Contents | None,
     buffered: bool,
     text: Text,
+    cls: type[io.FileIO] = io.FileIO,
+    state: dict[str, Any] | None = None,
 ) -> Any:
     """Open the same file, or the bytes that came along, at the position it was submitted at."""
-    try:
-        fd = _open_same(path, stamp, contents)
-    except OSError:
-        if contents is None:
-            raise
-        with tempfile.TemporaryFile() as copy:
-            copy.write(contents.data)
-            copy.seek(0)
-            fd = os.dup(copy.fileno())
-    return _wrap(fd, path or name, "rb", buffered, text, position)
+    fd = open_same(path, stamp, contents)
+    file = _wrap(fd, path or name, "rb", buffered, text, position, cls)
+    add_state(file, state or {})
+    return file
 
 
-def _open_same(path: str | None, stamp: tuple[int, int, str], contents: Contents | None) -> int:
-    """Return a descriptor of the very file; raise if it is missing, or not as it was."""
-    size, mtime, probe = stamp
-    if path is None or not os.path.exists(path):  # noqa: PTH110
-        raise FileNotFoundError(f"{path} is not there, and its {size} bytes did not travel. {MORE}")
-    if not os.path.isfile(path):  # noqa: PTH113 - opening a named pipe would wait for its other end
-        raise OSError(f"{path} is not a regular file there.")
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        status, why = os.fstat(fd), ""
-        if contents is not None:
-            why = "" if _read(fd, len(contents.data)) == contents else "its bytes differ"
-        elif status.st_size != size:
-            why = f"it has {status.st_size} bytes, and had {size}"
-        elif status.st_mtime_ns != mtime:
-            why = "it was written at another time"
-        elif _probe(fd, size) != probe:
-            why = "its bytes differ"
-        if why:
-            raise OSError(f"{path} is not the file that was submitted: {why}. {MORE}")
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+def open_private(contents: Contents, position: int, mode: str, buffered: bool, text: Text) -> Any:
+    """Make another file that has no name, with the same bytes."""
+    with tempfile.TemporaryFile(buffering=0) as copy:
+        copy.write(contents.data)
+        copy.seek(0)
+        fd = os.dup(copy.fileno())
+    return _wrap(fd, fd, mode, buffered, text, position)
 
 
 @register_files(
@@ -137,13 +137,13 @@ def reduce_append(file: Any) -> Any:
     if _standard_name(file):
         return reduce_file(file)
     raw, status = _beneath(file)
-    if raw.mode != "ab" or status is None:
+    if raw is None or raw.mode != "ab" or status is None:
         return reduce_file(file)
     layers, pending = _layers(file)
     # A buffered writer counts what it holds back (CPython, Modules/_io/bufferedio.c, RAW_OFFSET).
     if pending or getattr(file, "buffer", file).tell() != raw.tell():
-        raise RefusedError(file, "It holds data that is not flushed.", "Call flush() on it first.")
-    path = _path(raw, status)
+        raise RefusedError(file, UNFLUSHED, FLUSH)
+    path = find_path(status, _names(raw))
     if path is None:
         raise RefusedError(file, "Its file is no longer there under any name.")
     return Recipe(open_append, path, *layers)
@@ -161,9 +161,33 @@ def open_devnull(mode: str, buffered: bool, text: Text) -> Any:
     return _wrap(os.open(os.devnull, flags), os.devnull, mode, buffered, text)
 
 
+@by_name
 def rebuild_standard_stream(name: str) -> Any:
-    """Return the standard stream of this process."""
-    return getattr(sys, name)
+    """Return the standard stream of this process, or the buffer in it."""
+    stream, _, part = name.partition(".")
+    for place in (stream, f"__{stream}__"):  # what stands in its place may have no buffer
+        with suppress(AttributeError, ValueError):
+            return operator.attrgetter(f"{place}.{part}" if part else place)(sys)
+    return None  # as `sys.stdout` is, where there is none
+
+
+@register(
+    io.TextIOBase, travels="by reference, where it is sys.stdout or sys.stderr; else as it says",
+    lost="nothing", refused="standard input", hint="Make it inside the task.", subclasses=True,
+)  # fmt: skip
+def reduce_other_text(file: Any) -> Any:
+    """Say whether it stands in the place of a standard stream, as the one of Jupyter does."""
+    name = _standard_name(file)
+    return (rebuild_standard_stream, (name,)) if name else file.__reduce_ex__(4)
+
+
+@register(
+    io.BufferedRWPair, action="refuse", subclasses=True, refused="all",
+    hint="Send its two files, and make the pair inside the task.",
+)  # fmt: skip
+def refuse_pair(pair: io.BufferedRWPair) -> Any:
+    """Say that nobody can look into it."""
+    raise RefusedError(pair, "It does not show the files that it reads and writes.")
 
 
 @register(
@@ -182,57 +206,115 @@ def rebuild_temporary(file: Any, name: str) -> Any:
     return remember(wrapper, (rebuild_temporary, (file, name)))
 
 
+def rebuild_layer(
+    cls: type, base: Any, below: Any, text: Text, position: int | None, state: dict[str, Any]
+) -> Any:
+    """Make a text or a buffer upon what arrived; what it lies upon may be a handle."""
+    file = cls.__new__(cls)
+    base.__init__(file, real(below), *(text or ())[:5])
+    if position is not None:
+        file.seek(position)
+    add_state(file, state)
+    return file
+
+
 def _reduce(file: Any, limit: int) -> Any:
     name = _standard_name(file)
     if name:
         return rebuild_standard_stream, (name,)
     raw, status = _beneath(file)
-    layers, _ = _layers(file)
+    if raw is None:
+        return _reduce_layer(file)
+    layers, pending = _layers(file)
     if status is None:
         return Recipe(open_devnull, raw.mode, *layers)
-    if file.writable():
+    private = file.readable() and file.writable() and not status.st_nlink
+    if private:
+        file.flush()  # to where only this process sees it
+    elif file.writable():
         hint = "Open it inside the task. The action 'append' is for mode 'a'."
         raise RefusedError(file, f"It is open for writing, in mode {raw.mode!r}.", hint)
+    position = _tell(file, raw)
+    if pending and not private:
+        raise RefusedError(file, HIDDEN)
     try:
-        position = file.tell()
+        stamp, contents = describe_bytes(raw.fileno(), limit)
+    except OSError as exc:
+        raise RefusedError(file, f"Its bytes cannot be read: {exc}.") from exc
+    path = None if limit == sys.maxsize or private else find_path(status, _names(raw))
+    if path is None and contents is None:
+        why = "Its file has no name any more, and more bytes than files.contents-limit."
+        raise RefusedError(file, why, MORE)
+    if private:
+        return Recipe(open_private, contents, position, raw.mode, *layers, snapshot=True)
+    own: tuple[Any, ...] = ()
+    if type(raw) is not io.FileIO:
+        state = extra_state(raw, None)
+        own = type(raw), {key: value for key, value in state.items() if key != "name"}
+    return Recipe(open_file, path, _names(raw)[0], position, stamp, contents, *layers, *own)
+
+
+def _reduce_layer(file: Any) -> Any:
+    """Reduce a text or a buffer that does not lie upon a file of the system, or is a subclass."""
+    bottom, base = file, next(base for base in LAYERS if isinstance(file, base))
+    while isinstance(bottom, LAYERS):
+        bottom = bottom.buffer if isinstance(bottom, io.TextIOWrapper) else bottom.raw
+    in_memory = isinstance(bottom, io.BytesIO)
+    text, pending = None, False
+    if base is io.TextIOWrapper:
+        (_, text), pending = _layers(file)
+    elif base is io.BufferedRandom:
+        if not in_memory:
+            why = f"It reads and writes a {describe_type(bottom)}, and may hold what is not flushed."
+            raise RefusedError(file, why)
+        file.flush()
+    elif base is io.BufferedWriter:
+        pending = _tell(file, bottom) != file.raw.tell()
+    if pending:
+        raise RefusedError(file, UNFLUSHED, FLUSH)
+    position = _tell(file, bottom) if file.readable() else None
+    below = file.buffer if base is io.TextIOWrapper else file.raw
+    args = type(file), base, below, text, position, extra_state(file, None)
+    return (rebuild_layer, args) if in_memory else Recipe(rebuild_layer, *args)
+
+
+def _tell(file: Any, bottom: Any) -> int:
+    try:
+        return int(file.tell())
+    except io.UnsupportedOperation as exc:
+        why = f"It reads or writes a {describe_type(bottom)}, which has no position."
+        raise RefusedError(file, why) from exc
     except OSError as exc:
         # A loop over text disables `tell` (CPython, Modules/_io/textio.c, textiowrapper_iternext).
         hint = "Read it by readline() instead of a loop, or open it inside the task."
         raise RefusedError(file, f"It does not tell its position: {exc}.", hint) from exc
-    try:
-        contents = _read(raw.fileno(), limit)
-        probe = _probe(raw.fileno(), status.st_size) if contents is None else ""
-    except OSError as exc:
-        raise RefusedError(file, f"Its bytes cannot be read: {exc}.") from exc
-    path = None if limit == sys.maxsize else _path(raw, status)
-    if path is None and contents is None:
-        why = "Its file has no name any more, and more bytes than files.contents-limit."
-        raise RefusedError(file, why, MORE)
-    stamp = status.st_size, status.st_mtime_ns, probe
-    return Recipe(open_file, path, _names(raw)[0], position, stamp, contents, *layers)
 
 
 def _standard_name(file: Any) -> str:
-    """Return which of the standard streams it is, or the empty string."""
-    if file is sys.stdin or file is sys.__stdin__:
+    """Return which of the standard streams, or of the buffers in them, it is, if it is one."""
+    for name in STANDARD:
+        with suppress(Exception):  # what stands in the place of one is anyone's
+            if operator.attrgetter(name)(sys) is file:
+                break
+    else:
+        return ""
+    if "stdin" in name:
         raise RefusedError(file, "It is standard input, which no other process has.")
-    names = ("__stdout__", "__stderr__", "stdout", "stderr")
-    return next((name.strip("_") for name in names if getattr(sys, name) is file), "")
+    return name.replace("__", "")
 
 
-def _beneath(file: Any) -> tuple[io.FileIO, os.stat_result | None]:
-    """Return the raw file and its status, None for the null device; refuse what is no real file."""
+def _beneath(file: Any) -> tuple[io.FileIO | None, os.stat_result | None]:
+    """Return the raw file, None if it is not one of the system; its status, None for os.devnull."""
     try:
         closed = file.closed
     except ValueError:
         raise RefusedError(file, "It was detached from its file.") from None
     if closed:
         raise RefusedError(file, "It is closed.")
-    raw = getattr(file, "buffer", file)
-    raw = getattr(raw, "raw", raw)
-    if type(raw) is not io.FileIO:
-        why = f"It reads or writes a {describe_type(raw)}, which is no file of the system."
-        raise RefusedError(file, why)
+    raw = file.buffer if type(file) is io.TextIOWrapper else file
+    raw = raw.raw if type(raw) in LAYERS[1:] else raw
+    if type(raw) is not io.FileIO and not (raw is file and isinstance(raw, io.FileIO)):
+        return None, None
     try:
         status = os.fstat(raw.fileno())
     except OSError as exc:
@@ -253,9 +335,13 @@ def _layers(file: Any) -> tuple[tuple[bool, Text], bool]:
     return (True, (file.encoding, file.errors, newline, *flags)), pending
 
 
-def _wrap(fd: int, name: str, mode: str, buffered: bool, text: Text, position: int = 0) -> Any:
+def _wrap(
+    fd: int, name: Any, mode: str, buffered: bool, text: Text, position: int = 0,
+    cls: type[io.FileIO] = io.FileIO,
+) -> Any:  # fmt: skip
     """Return the file object that `open` would make of a descriptor, and that will close it."""
-    file: Any = io.FileIO(name, mode, opener=lambda name, flags: fd)
+    file: Any = cls.__new__(cls)
+    io.FileIO.__init__(file, name, mode, opener=lambda name, flags: fd)
     try:
         if buffered:
             writer = io.BufferedRandom if file.readable() else io.BufferedWriter
@@ -275,8 +361,8 @@ def _wrap(fd: int, name: str, mode: str, buffered: bool, text: Text, position: i
 def _newline(file: Any) -> tuple[str | None, bool]:
     """Return the ``newline`` of a text file, and whether text waits to be encoded.
 
-    No public name tells either, and `tell` of a writer would flush it. The garbage collector is
-    told of both: in CPython 3.10 to 3.13, textiowrapper_traverse of Modules/_io/textio.c visits
+    Or, if it is read, whether it holds text of which nobody can say where it was. No public name
+    tells, and `tell` of a writer would flush it. The garbage collector is told: in CPython 3.10 to 3.13, textiowrapper_traverse of Modules/_io/textio.c visits
     buffer, encoding, encoder, decoder, newline, decoded text, pending text, snapshot, errors, raw
     file, in this order, those that there are.
     """
@@ -290,13 +376,24 @@ def _newline(file: Any) -> tuple[str | None, bool]:
     if not file.readable():
         given = bool(texts) and texts[0] in ("", "\n", "\r", "\r\n")
         return (texts[0] if given else None), len(parts) > given
-    if type(codecs[-1]) is not io.IncrementalNewlineDecoder:
-        return texts[0], False
+    plain = type(codecs[-1]) is not io.IncrementalNewlineDecoder
+    snapshot = any(type(part) is tuple for part in parts)
+    hidden = not snapshot and any(parts[1:] if plain else parts)
+    if plain:
+        return texts[0], hidden
     if texts != [""]:
-        return ("" if len(texts) == 2 else None), False
+        return ("" if len(texts) == 2 else None), hidden
     # Either newline="", or None and no text left, which `read(n)` leaves at the end of the file.
-    at_end = len(parts) == 2 and file.buffer.tell() >= os.fstat(file.fileno()).st_size
-    return (None if at_end else ""), False
+    return (None if len(parts) == 2 and _at_end(file.buffer) else ""), hidden
+
+
+def _at_end(buffer: Any) -> bool:
+    if isinstance(buffer, io.BytesIO):
+        return buffer.tell() >= buffer.getbuffer().nbytes
+    try:
+        return bool(buffer.tell() >= os.fstat(buffer.fileno()).st_size)
+    except (AttributeError, OSError):
+        return not getattr(buffer, "peek", bytes)(1)
 
 
 def _names(raw: io.FileIO) -> list[str]:
@@ -305,33 +402,3 @@ def _names(raw: io.FileIO) -> list[str]:
     with suppress(OSError):
         names.append(os.readlink(f"/proc/self/fd/{raw.fileno()}"))  # noqa: PTH115
     return [*names, f"descriptor {raw.fileno()}"]
-
-
-def _path(raw: io.FileIO, status: os.stat_result) -> str | None:
-    """Return an absolute path that leads to the open file now, if there is one."""
-    for name in _names(raw):
-        with suppress(OSError, ValueError):
-            path = os.path.abspath(name)  # noqa: PTH100 - symbolic links stay
-            if os.path.samestat(os.stat(path), status):  # noqa: PTH116
-                return path
-    return None
-
-
-def _read(fd: int, limit: int) -> Contents | None:
-    """Return the bytes of a file, or None if they are more than ``limit``; its position stays."""
-    parts: list[bytes] = []
-    size = 0
-    if os.fstat(fd).st_size > limit:
-        return None
-    # To the end, not to st_size, which is 0 for what the kernel writes into /proc when it is read.
-    while size <= limit and (part := os.pread(fd, min(limit + 1 - size, 2**24), size)):
-        parts.append(part)
-        size += len(part)
-    return Contents(b"".join(parts)) if size <= limit else None
-
-
-def _probe(fd: int, size: int) -> str:
-    """Return a digest of the start, the middle and the end of a file."""
-    places = 0, size // 2, max(0, size - 4096)
-    sample = b"".join(os.pread(fd, 4096, place) for place in places)
-    return hashlib.sha256(sample).hexdigest()[:32]

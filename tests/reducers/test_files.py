@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import pickle
@@ -70,6 +69,47 @@ def read_elsewhere(data: bytes) -> Any:
     """What a task of another process reads."""
     with elsewhere(), handles.running_task(), arrive(data) as file:
         return file.read()
+
+
+def unflushed(file: Any, data: Any) -> Any:
+    file.write(data)
+    return file
+
+
+class UserRaw(io.RawIOBase):
+    """One zero, again and again."""
+
+    def __init__(self) -> None:
+        self.at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    writable = seekable = readable
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.at = offset
+        return offset
+
+    def readinto(self, buffer: Any) -> int:
+        buffer[:1] = b"0"
+        self.at += 1
+        return 1
+
+    def tell(self) -> int:
+        return self.at
+
+
+class LabelledRaw(io.FileIO):
+    """A file with an attribute."""
+
+    label = "none"
+
+
+class Labelled(io.TextIOWrapper):
+    """A text with an attribute."""
+
+    label = "none"
 
 
 class FileContract(ReducerContract):
@@ -172,6 +212,79 @@ class TestBig(TestBinary):
     @pytest.fixture(autouse=True)
     def _limit(self, _folder: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(handles.settings, "contents_limit", 10)
+
+
+class TestRawSubclass(FileContract):
+    """The class is kept, and its attributes."""
+
+    def make(self) -> Any:
+        file = LabelledRaw(self.path)
+        file.label = "mine"
+        file.read(9)
+        return file
+
+    def same(self, sent: Any, received: Any) -> None:
+        assert received.label == "mine"
+        super().same(sent, received)
+
+
+class TestTextUponMemory(ReducerContract):
+    """It arrives as itself, not as a handle: there is nothing to open."""
+
+    def make(self) -> Any:
+        file = Labelled(io.BytesIO(LINES.encode()), "utf-8")
+        file.label = "mine"
+        file.read(9)
+        file.seek(file.tell())  # so that it has read nothing ahead
+        return file
+
+    def same(self, sent: Any, received: Any) -> None:
+        assert type(received) is Labelled
+        assert (received.label, received.tell()) == ("mine", sent.tell())
+        here = sent.tell()
+        assert received.read() == sent.read()
+        sent.seek(here)
+
+    def state(self, obj: Any) -> Any:
+        return obj.tell()
+
+
+class TestUserRaw(ReducerContract):
+    """What lies beneath a buffer travels by its own rules."""
+
+    def make(self) -> Any:
+        file = io.BufferedReader(UserRaw(), 10)
+        file.read(3)
+        return file
+
+    def same(self, sent: Any, received: Any) -> bool:
+        return bool((received.tell(), received.read(2)) == (3, b"00"))
+
+    def state(self, obj: Any) -> Any:
+        return obj.tell()
+
+
+class TestPrivate(ReducerContract):
+    """A file without a name is a value."""
+
+    def make(self) -> Any:
+        file = tempfile.TemporaryFile()
+        file.write(b"content")
+        file.seek(3)
+        return file
+
+    def same(self, sent: Any, received: Any) -> None:
+        with received:
+            assert (received.mode, received.read()) == (sent.mode, b"tent")
+            received.write(b"more")
+        assert sent.read() == b"tent"
+        sent.seek(3)
+
+    def state(self, obj: Any) -> Any:
+        return obj.tell()
+
+    def close(self, obj: Any) -> None:
+        obj.close()
 
 
 class TestDevnull(ReducerContract):
@@ -371,9 +484,12 @@ class TestRefusals(ReducerContract):
             (self.pipe, "It is an end of a pipe"),
             (self.terminal, "It is a terminal"),
             (self.opened_socket, "It is a socket, opened as a file"),
-            (self.read_from_socket, "It reads or writes a socket.SocketIO"),
-            (self.compressed, "It reads or writes a gzip.GzipFile"),
-            (lambda: io.BufferedReader(io.BytesIO()), "It reads or writes a _io.BytesIO"),
+            (self.read_from_socket, "It reads or writes a socket.SocketIO, which has no position"),
+            (lambda: unflushed(io.BufferedWriter(io.BytesIO()), b"x"), "not flushed"),  # type: ignore[arg-type]
+            (lambda: unflushed(io.TextIOWrapper(io.BytesIO()), "x"), "not flushed"),
+            (self.hidden, "iterated over, and flushed"),
+            (lambda: io.BufferedRWPair(io.BytesIO(), io.BytesIO()), "It does not show"),  # type: ignore[arg-type]
+            (lambda: io.BufferedRandom(UserRaw()), "It reads and writes a test_files.UserRaw"),
             (self.without_descriptor, "Its descriptor does not answer"),
             (self.write_only, "Its bytes cannot be read"),
             (lambda: self.stream, "It is standard input"),
@@ -418,10 +534,10 @@ class TestRefusals(ReducerContract):
         self.cleanup.enter_context(other)
         return one.makefile("rb")
 
-    def compressed(self) -> Any:
-        path = self.path.with_name("lines.gz")
-        path.write_bytes(gzip.compress(b"lines"))
-        return gzip.open(path, "rt")
+    def hidden(self) -> Any:
+        file = self.iterated()
+        file.flush()  # after which it tells a wrong position
+        return file
 
     def without_descriptor(self) -> Any:
         file = self.path.open("rb", buffering=0)
@@ -807,6 +923,58 @@ def test_the_null_device_travels_in_all_modes(mode: str, cleanup: ExitStack) -> 
             assert received.mode == sent.mode
             assert received.readable() == sent.readable()
             assert received.writable() == sent.writable()
+
+
+class Tee(io.TextIOBase):
+    """What a program may put in the place of a standard stream."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.lines.append(text)
+        return len(text)
+
+
+@pytest.mark.parametrize("make", [Tee, lambda: Labelled(io.BytesIO())], ids=["Tee", "Labelled"])
+def test_what_stands_in_the_place_of_a_standard_stream_is_one(
+    make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in Jupyter and in pytest; elsewhere it is an object like others."""
+    stream, there = make(), io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        data = daskpickle.dumps(stream)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", there)
+        assert daskpickle.loads(data) is there
+    assert type(daskpickle.loads(daskpickle.dumps(stream))) is type(stream)
+
+
+def test_buffers_of_standard_streams_are_those_of_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the original one, where what stands in its place has none."""
+    original = io.TextIOWrapper(io.BufferedWriter(io.BytesIO()))  # type: ignore[arg-type]
+    monkeypatch.setattr(sys, "stdout", original)
+    data = daskpickle.dumps(original.buffer)
+    assert daskpickle.loads(data) is original.buffer
+    monkeypatch.setattr(sys, "__stdout__", original)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert daskpickle.loads(data) is original.buffer
+    monkeypatch.setattr(sys, "__stdout__", None)
+    assert daskpickle.loads(data) is None
+
+
+def test_a_buffer_for_both_is_flushed_to_its_memory() -> None:
+    """It does not tell whether it holds something back, and that must not be lost."""
+    sent = io.BufferedRandom(io.BytesIO(b"one"))  # type: ignore[arg-type]
+    sent.read(1)
+    sent.write(b"xy")
+    assert sent.tell() == sent.raw.tell()  # as if nothing were held back
+    received = daskpickle.loads(daskpickle.dumps(sent))
+    received.seek(0)
+    assert received.read() == b"oxy"
 
 
 def test_reading_is_not_affected_by_the_action_append(path: Path) -> None:

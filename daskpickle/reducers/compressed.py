@@ -1,0 +1,82 @@
+"""Compressed files: what is open for reading is opened again, and read on where it was.
+
+Notes
+-----
+- Travels: the file that is read, by the rules for files; the position in what comes out of it;
+  the format and filters of `lzma`; attributes of your subclasses.
+- What was not read yet begins where the file beneath stands. What was begins at its start, as
+  `seek` in these classes takes it to; there the task reads up to the position again.
+- Lost: that closing it closes the file beneath, which its task does.
+- Refused: open for writing, because nobody can read the state of a compressor; closed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+from typing import Any
+
+from daskpickle import Recipe, register
+from daskpickle.errors import RefusedError
+from daskpickle.handles import add_state, extra_state, real
+
+#: The base of `gzip.GzipFile`, `bz2.BZ2File`, `lzma.LZMAFile`, and those that are new in Python 3.14.
+BaseStream: Any = gzip.GzipFile.__mro__[1]
+MAGIC = {"GzipFile": b"\x1f\x8b", "BZ2File": b"BZh", "ZstdFile": b"\x28\xb5\x2f\xfd"}
+OWN = {"fileobj", "myfileobj", "_fp", "_closefp", "_buffer", "mode", "_mode", "_pos", "name"}
+
+
+@register(
+    BaseStream, scope="fresh", subclasses=True, hint="Open the file inside the task.",
+    travels="the file it reads, by the rules for files; position, format, filters",
+    lost="that closing it closes the file beneath", refused="open for writing, closed",
+)  # fmt: skip
+def reduce_compressed(file: Any) -> Any:
+    """Say what it reads, and how far it is in what comes out."""
+    if file.closed:
+        raise RefusedError(file, "It is closed.")
+    if not file.readable():
+        raise RefusedError(file, "It is open for writing, and the state of its compressor is hidden.")
+    cls = type(file)
+    base = cls.__mro__[cls.__mro__.index(BaseStream) - 1]
+    source = file.fileobj if base is gzip.GzipFile else file._fp
+    reader = file._buffer.raw
+    options = {"filename": file.name} if base is gzip.GzipFile else dict(reader._decomp_args)
+    begun = reader.tell() > 0
+    magic = MAGIC.get(base.__name__, b"")
+    if begun and not _start(source, len(magic)) == magic:
+        why = "It did not begin at the start of its file, where it would be read again."
+        raise RefusedError(file, why)
+    state = {n: value for n, value in extra_state(file, None).items() if n not in OWN}
+    args = cls, base, source, options, file.tell() if begun else None, state
+    in_memory = isinstance(source, io.BytesIO)
+    return (rebuild_compressed, args) if in_memory else Recipe(rebuild_compressed, *args)
+
+
+def rebuild_compressed(
+    cls: type, base: Any, source: Any, options: dict[str, Any], position: int | None,
+    state: dict[str, Any],
+) -> Any:  # fmt: skip
+    """Read what arrived, up to the position; it may be a handle."""
+    file, source = cls.__new__(cls), real(source)
+    if position is not None:
+        source.seek(0)
+    if base is gzip.GzipFile:
+        base.__init__(file, mode="rb", fileobj=source, **options)
+    else:
+        base.__init__(file, source, "rb", **options)
+    if position is not None:
+        file.seek(position)
+    add_state(file, state)
+    return file
+
+
+def _start(source: Any, size: int) -> bytes:
+    """Return the first bytes of a file, whose position stays."""
+    if isinstance(source, io.BytesIO):
+        return bytes(source.getbuffer()[:size])
+    try:
+        return os.pread(source.fileno(), size, 0)
+    except (AttributeError, OSError):
+        return b""
