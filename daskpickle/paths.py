@@ -7,6 +7,7 @@ pickler, which can be watched; the chain of objects it was in when it failed is 
 from __future__ import annotations
 
 import functools
+import gc
 import io
 import pickle
 import re
@@ -228,6 +229,10 @@ def find_route(chain: list[Any]) -> Route:
     """
     known: list[tuple[Any, Route]] = [(chain[0], Route(_root_name(chain[0]), (), None))]
     for child in chain[1:]:
+        again = next((entry for entry in known if entry[0] is child), None)
+        if again is not None:  # a function is met again in the cells that it is made with
+            known = [again]
+            continue
         for number, (parent, (path, steps, key)) in enumerate(known):
             step = _step(parent, child)
             if step is not None:
@@ -299,7 +304,11 @@ def _step(parent: Any, child: Any) -> Step | None:
     return None
 
 
-_VIEWS = {type(view(cls())) for cls in (dict, OrderedDict) for view in (cls.keys, cls.values, cls.items)}
+_VIEWS = {
+    type(view(cls()))
+    for cls in (dict, OrderedDict)
+    for view in (cls.keys, cls.values, cls.items)
+}
 
 Child = tuple[Callable[[Any], str], Any, Any]  # how to say it, its name, what it is
 
