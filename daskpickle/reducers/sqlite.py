@@ -5,9 +5,11 @@ Notes
 * A file is opened, never created, once per thread; before the next task of the thread gets the
   connection, it is rolled back and made as it was submitted. A database without a file is copied
   for each task.
-* Lost, because CPython does not show them: functions, collations, callbacks, extensions, the
-  authorizer, ``vfs`` and ``cache`` of a URI, whether PARSE_COLNAMES was without PARSE_DECLTYPES.
-  Converters and adapters belong to a process: register them on the workers too.
+* Lost, because CPython does not show them: ``vfs`` and ``cache`` of a URI, whether PARSE_COLNAMES
+  was without PARSE_DECLTYPES. Converters and adapters belong to a process: register them on the
+  workers too.
+* Refused, because CPython shows that they are there, but not what they are: functions, aggregates,
+  collations, extensions, the authorizer, callbacks of traces and of progress.
 * A cursor travels while it has no rows to fetch: without what it executed. A row is a value.
 """
 
@@ -20,6 +22,7 @@ import os
 import sqlite3
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,7 @@ PRAGMAS = (
 
 IN_TRANSACTION = "It has an open transaction, which cannot continue elsewhere."
 COMMIT = "Commit it or roll it back first."
+SET = "Open the database inside the task, and set them there."
 LEGACY = -1  # `sqlite3.LEGACY_TRANSACTION_CONTROL`: what ``autocommit`` is unless it was given
 
 _noted = IdentityMap()  # what was read of a connection in its own thread
@@ -45,8 +49,9 @@ _blank, _blank_lock = sqlite3.connect(":memory:", check_same_thread=False), thre
 @register(
     sqlite3.Connection, scope="thread", subclasses=True, hint="Open the database inside the task.",
     travels="file, attached files, options; or bytes, if it is in memory",
-    lost="functions, collations, callbacks, extensions",
-    refused="open transaction, temporary tables, not yet seen in its own thread",
+    lost="vfs and cache of a URI",
+    refused="open transaction, temporary tables, functions, collations, callbacks, extensions, "
+    "not yet seen in its own thread",
 )  # fmt: skip
 def reduce_connection(conn: sqlite3.Connection) -> Recipe:
     """Say where the database lies, and with which options it is open.
@@ -130,12 +135,19 @@ def _read(conn: sqlite3.Connection) -> tuple[Any, ...]:
     def ask(sql: str) -> list[Any]:
         return cursor.execute(sql).fetchall()
 
-    # In a plan, what is read-only gets no write transaction (SQLite, sqlite3BeginTransaction).
+    # What text_factory makes of texts that are known. In a plan, what is read-only gets no write
+    # transaction (SQLite, sqlite3BeginTransaction).
+    [(sample, nothing, transaction, halt)] = ask("SELECT 'a/B', '', 'Transaction', 'Halt'")
     plan = ask("EXPLAIN BEGIN IMMEDIATE")
-    readonly = {row[2]: row[3] == 0 for row in plan if _text(conn, row[1]) == "Transaction"}
+    readonly = {row[2]: row[3] == 0 for row in plan if row[1] == transaction}
     databases: list[tuple[str, Any, bool]] = []
-    for number, *texts in ask("PRAGMA database_list"):
-        name, path = (_text(conn, text) for text in texts)
+    for number, name, path in ask("PRAGMA database_list"):
+        if path == nothing:
+            path = ""
+        elif transaction == halt or _text(sample) != "a/B":
+            raise RefusedError(conn, "Its text_factory hides where its file is.")
+        else:
+            name, path = _text(name), _text(path)
         is_file = Path(path).is_absolute()  # `deserialize` makes one that is called "x"
         if number == 1:
             if ask("SELECT count(*) FROM sqlite_temp_master") != [(0,)]:
@@ -146,7 +158,14 @@ def _read(conn: sqlite3.Connection) -> tuple[Any, ...]:
             raise RefusedError(conn, f"Its attached database {name!r} has no file.")
         else:
             source = path if is_file else _contents(conn)
-            databases.append((name, source, readonly.get(number, False)))
+            databases.append((name if number else "main", source, readonly.get(number, False)))
+    if _defined(ask) != _built_in():
+        why = "It has functions or collations of its own, which CPython does not show."
+        raise RefusedError(conn, why, SET)
+    parts = [type(conn), conn.row_factory, conn.text_factory, _statements(conn)]
+    parts += extra_state(conn, None).values()
+    if any(callable(p) and all(p is not q for q in parts) for p in gc.get_referents(conn)):
+        raise RefusedError(conn, "It has an authorizer, or a callback of traces or progress.", SET)
     pragmas = tuple((name, row[0]) for name in PRAGMAS for row in ask(f"PRAGMA {name}"))
     cursor.execute('SELECT 1 AS "n [x]"')  # PARSE_COLNAMES cuts the name, each flag makes a list
     makes_list = any(type(part) is list for part in gc.get_referents(cursor))
@@ -159,11 +178,22 @@ def _read(conn: sqlite3.Connection) -> tuple[Any, ...]:
     return facts
 
 
-def _text(conn: sqlite3.Connection, value: Any) -> str:
-    """Return what SQLite said, whatever ``text_factory`` made of it."""
-    if not isinstance(value, (str, bytes, bytearray)):
-        raise RefusedError(conn, "Its text_factory hides where its file is.")
-    return value if isinstance(value, str) else os.fsdecode(bytes(value))
+def _text(value: Any) -> str:
+    """Return what SQLite said, if ``text_factory`` leaves it be."""
+    return os.fsdecode(bytes(value)) if isinstance(value, (bytes, bytearray)) else str(value)
+
+
+def _defined(ask: Callable[[str], list[Any]]) -> tuple[int, int]:
+    """Return how many functions there are that are not SQLite's own, and how many collations."""
+    functions = ask("PRAGMA function_list")  # since SQLite 3.30, it says which are built in
+    return sum(row[1:2] == (0,) for row in functions), len(ask("PRAGMA collation_list"))
+
+
+@functools.cache
+def _built_in() -> tuple[int, int]:
+    """Return what any new connection has, such as the functions of extensions."""
+    with _blank_lock:
+        return _defined(lambda sql: _blank.execute(sql).fetchall())
 
 
 def _statements(conn: sqlite3.Connection) -> Any:
@@ -234,7 +264,7 @@ def _fill(conn: sqlite3.Connection, data: Any) -> None:
     sqlite3.Cursor, action="reopen", scope="fresh", subclasses=True,
     hint="Fetch its rows and send those, or execute it inside the task.",
     travels="arraysize, row_factory; executes anew", lost="description, lastrowid, rowcount",
-    refused="rows that have not been fetched",
+    refused="closed, rows that have not been fetched",
 )  # fmt: skip
 def reduce_cursor(cursor: sqlite3.Cursor) -> Recipe:
     """Travel as a new cursor of the same connection, unless there are rows to fetch.
@@ -243,6 +273,11 @@ def reduce_cursor(cursor: sqlite3.Cursor) -> Recipe:
     """
     if any(describe_type(part) == "sqlite3.Statement" for part in gc.get_referents(cursor)):
         raise RefusedError(cursor, "It has rows that have not been fetched.")
+    try:
+        cursor.fetchone()  # there is none
+    except sqlite3.ProgrammingError as exc:
+        if "closed cursor" in str(exc):
+            raise RefusedError(cursor, "It is closed.", "Make another one inside the task.") from exc
     return Recipe(
         open_cursor, type(cursor), cursor.connection, cursor.arraysize,
         Callback.wrap(cursor.row_factory), extra_state(cursor, None) or None,

@@ -181,6 +181,14 @@ class TestConnection(ConnectionContract):
             conn.text_factory = len
             return conn
 
+        def with_own(method: str, *args: Any) -> Callable[[], sqlite3.Connection]:
+            def make() -> sqlite3.Connection:
+                conn = self.connect()
+                getattr(conn, method)(*args)
+                return conn
+
+            return make
+
         def of_another_thread() -> sqlite3.Connection:
             return self.another_thread.submit(self.connect).result()
 
@@ -194,6 +202,12 @@ class TestConnection(ConnectionContract):
             (with_memory_attached, "attached database 'aside' has no file"),
             (with_file_gone, "gone.db' is not there any more"),
             (with_opaque_texts, "text_factory"),
+            (with_own("create_function", "twice", 1, abs), "functions or collations of its own"),
+            (with_own("create_function", "lower", 1, abs), "functions or collations of its own"),
+            (with_own("create_collation", "odd", max), "functions or collations of its own"),
+            (with_own("set_authorizer", lambda *args: 0), "It has an authorizer"),
+            (with_own("set_progress_handler", lambda: 0, 1000), "traces or progress"),
+            (with_own("set_trace_callback", bool), "a callback of traces"),
             (of_another_thread, "own thread only"),
             (never_initialized, "__init__ not called"),
         ]
@@ -238,7 +252,15 @@ class TestCursor(ConnectionContract):
             super().close(obj.connection)
 
     def refused(self) -> list[tuple[Callable[[], Any], str]]:
-        return [(lambda: self.connect().execute("SELECT * FROM t"), "not been fetched")]
+        def closed() -> sqlite3.Cursor:
+            cursor = self.connect().cursor()
+            cursor.close()
+            return cursor
+
+        return [
+            (lambda: self.connect().execute("SELECT * FROM t"), "not been fetched"),
+            (closed, "It is closed"),
+        ]
 
 
 class TestRow(ConnectionContract):
@@ -388,6 +410,17 @@ if sys.version_info >= (3, 12):
                 daskpickle.dumps(conn)
 
 
+def test_texts_that_are_changed_hide_no_database_in_memory(connect: Any) -> None:
+    """Only the name of a file has to be understood."""
+    conn = connect(":memory:")
+    conn.text_factory = lambda data: data.decode().upper()
+    conn.execute("CREATE TABLE t (word)")
+    conn.execute("INSERT INTO t VALUES ('one')")
+    conn.commit()
+    with elsewhere():
+        assert content(daskpickle.loads(daskpickle.dumps(conn))) == [("ONE",)]
+
+
 # --- Tasks --------------------------------------------------------------------------------------
 
 
@@ -419,6 +452,14 @@ def spoil_temp(conn: Any) -> None:
     conn.execute("CREATE TEMP TABLE t (n)")
 
 
+def spoil_function(conn: Any) -> None:
+    conn.create_function("twice", 1, abs)
+
+
+def spoil_trace(conn: Any) -> None:
+    conn.set_trace_callback(bool)
+
+
 def spoil_isolation(conn: Any) -> None:
     conn.isolation_level = None
 
@@ -437,9 +478,11 @@ def spoil_closed(conn: Any) -> None:
         spoil_attached,
         spoil_closed,
         spoil_factories,
+        spoil_function,
         spoil_isolation,
         spoil_pragma,
         spoil_temp,
+        spoil_trace,
         spoil_transaction,
     ],
 )
