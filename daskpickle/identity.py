@@ -13,7 +13,8 @@ import threading
 import types
 import uuid
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Callback",
     "Contents",
     "IdentityMap",
+    "Resumed",
     "Settings",
     "add_state",
     "by_name",
@@ -280,6 +282,25 @@ def add_state(obj: object, state: dict[str, Any]) -> None:
     """Set what `extra_state` returned; no ``__setattr__`` of a subclass runs."""
     for name, value in state.items():
         object.__setattr__(obj, name, value)
+
+
+class Resumed:
+    """An iterator that gives some items before those of another, of which it takes none till then.
+
+    For an iterator around it that had taken those items before it was pickled.
+    """
+
+    __slots__ = ("first", "source")
+
+    def __init__(self, first: Iterable[Any], source: Iterator[Any]) -> None:
+        self.first = deque(first)
+        self.source = source
+
+    def __iter__(self) -> Resumed:
+        return self
+
+    def __next__(self) -> Any:
+        return self.first.popleft() if self.first else next(self.source)
 
 
 class Contents:

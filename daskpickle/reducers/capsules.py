@@ -16,6 +16,7 @@ from typing import Any
 
 from daskpickle import register
 from daskpickle.errors import RefusedError
+from daskpickle.handles import neutral
 
 Capsule: Any = type(_socket.CAPI)
 
@@ -27,6 +28,7 @@ Capsule: Any = type(_socket.CAPI)
     refused="if it is no variable of a module",
     hint="Make it inside the task, by what made it here.",
 )
+@neutral
 def reduce_capsule(capsule: Any) -> str:
     """Say the name that it has in its module; its ``repr`` tells both."""
     found = re.match(r'<capsule object "(\w[\w.]*)\.(\w+)" at', repr(capsule))

@@ -8,8 +8,8 @@ Notes
 - Lost: nothing.
 - Refused: those that read from or write to what cannot travel, which the path then names.
 
-They tell the garbage collector what they read from and write to (``Reader_traverse``,
-``Writer_traverse``, Modules/_csv.c), and nobody else. Between two calls a reader is between two rows.
+They tell what they read from and write to to the garbage collector only (``Reader_traverse``,
+``Writer_traverse``, Modules/_csv.c). Between two calls a reader is between two rows.
 """
 
 from __future__ import annotations
@@ -17,37 +17,23 @@ from __future__ import annotations
 import csv
 import gc
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from types import SimpleNamespace
 from typing import Any
 
 from daskpickle import register
 from daskpickle.errors import RefusedError
+from daskpickle.handles import Resumed
 
 Reader: Any = type(csv.reader(()))
-Writer: Any = type(csv.writer(SimpleNamespace(write=print)))
+target: Any = SimpleNamespace(write=print)
+Writer: Any = type(csv.writer(target))
 Dialect: Any = type(csv.reader(()).dialect)
 
 FACTS = (
     "delimiter", "doublequote", "escapechar", "lineterminator", "quotechar", "quoting",
     "skipinitialspace", "strict",
 )  # fmt: skip
-
-
-class Lines:
-    """Give some empty lines first; take nothing from ``source`` before it is asked for more."""
-
-    def __init__(self, source: Iterator[str], empty: int) -> None:
-        self.source = source
-        self.empty = empty
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        if self.empty:
-            self.empty -= 1
-            return ""
-        return next(self.source)
 
 
 def held(obj: Any) -> list[Any]:
@@ -67,13 +53,13 @@ def reduce_reader(reader: Any) -> tuple[Any, ...]:
     found = held(reader)
     if len(found) != 1:
         raise RefusedError(reader, "Its source cannot be told.")
-    source = found[0].source if type(found[0]) is Lines else found[0]
+    source = found[0].source if type(found[0]) is Resumed else found[0]
     return rebuild_reader, (source, reader.dialect, reader.line_num)
 
 
 def rebuild_reader(source: Iterator[str], dialect: Any, line_num: int) -> Any:
     """Make it count the lines that were read: an empty one is an empty row in each dialect."""
-    reader = csv.reader(Lines(source, line_num), dialect)
+    reader = csv.reader(Resumed(repeat("", line_num), source), dialect)
     for _ in range(line_num):
         next(reader)
     return reader
@@ -96,7 +82,8 @@ def reduce_writer(writer: Any) -> tuple[Any, ...]:
 
 def rebuild_writer(write: Callable[[str], object], dialect: Any) -> Any:
     """Make one that writes by this method."""
-    return csv.writer(SimpleNamespace(write=write), dialect)
+    target: Any = SimpleNamespace(write=write)
+    return csv.writer(target, dialect)
 
 
 @register(

@@ -52,11 +52,11 @@ def rebuild_hash(make: Callable[..., Any], name: str) -> Any:
 
 def kinds() -> Iterator[type]:
     """Yield the classes of hashes: those of OpenSSL, and those of Python's own."""
-    own = getattr(hashlib, "__get_builtin_constructor")  # noqa: B009 # there it is not mangled
+    own: Any = getattr(hashlib, "__get_builtin_constructor")
     for name in sorted(hashlib.algorithms_guaranteed):
-        for make in (lambda: hashlib.new(name), lambda: own(name)()):  # noqa: B023
-            with suppress(ValueError):  # this Python was built without it
-                yield type(make())
+        with suppress(ValueError):  # this Python was built without it
+            yield type(hashlib.new(name))
+            yield type(own(name)())
 
 
 for cls in dict.fromkeys(kinds()):
@@ -70,10 +70,11 @@ for cls in dict.fromkeys(kinds()):
     )
 
 
+native: Any = hmac.new(b"", digestmod="sha256")
+
+
 @register(hmac.HMAC, action="refuse", refused="always", hint=HINT, subclasses=True)
-@register(
-    type(hmac.new(b"", digestmod="sha256")._hmac), action="refuse", refused="always", hint=HINT
-)
+@register(type(native._hmac), action="refuse", refused="always", hint=HINT)
 def reduce_hmac(obj: Any) -> Any:
     """Refuse."""
     raise RefusedError(obj, "Its key is a secret, and what it was fed cannot be read.")

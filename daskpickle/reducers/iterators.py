@@ -10,9 +10,9 @@ Notes
 Those of Python's own types need no reducer. Of a dict, an ordered dict or a set they arrive as that
 of a list of what is left, and exhausted ones as that of an empty list or tuple: so says Python.
 
-Up to Python 3.11 those of `itertools` pickle by themselves. In 3.12 and 3.13 their ``__reduce__`` and
-``__setstate__`` do the same, and warn; in 3.14 they are gone. ``pairwise`` never had them: what it
-holds is what it tells the garbage collector (``pairwise_traverse``, Modules/itertoolsmodule.c).
+Up to Python 3.11 those of `itertools` pickle by themselves. In 3.12 and 3.13 their ``__reduce__``
+and ``__setstate__`` do the same, and warn; in 3.14 they are gone. ``pairwise`` never had them: what
+it holds it tells the garbage collector only (``pairwise_traverse``, Modules/itertoolsmodule.c).
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from typing import Any
 
 from daskpickle import register
 from daskpickle.errors import RefusedError
+from daskpickle.handles import Resumed
 
 REVERSED_DEQUE: Any = type(reversed(deque[Any]()))
 HINT = "Pass a list of its items, or make it inside the task."
+Reduce = Callable[[Any], tuple[Any, ...]]
 OWN_WAY = (3, 12) <= sys.version_info < (3, 14)  # of being pickled, with a warning
 
 
@@ -59,7 +61,7 @@ def rebuild_stateful(make: Callable[..., Any], args: tuple[Any, ...], state: Any
     return iterator
 
 
-def register_iterator(cls: type, **facts: bool) -> Callable[[Any], Any]:
+def register_iterator(cls: type, *, subclasses: bool = False) -> Callable[[Reduce], Reduce]:
     """Register a reducer for a class of iterators."""
     return register(
         cls,
@@ -67,13 +69,14 @@ def register_iterator(cls: type, **facts: bool) -> Callable[[Any], Any]:
         lost="who shares it",
         refused="over what cannot travel",
         hint=HINT,
-        **facts,
+        subclasses=subclasses,
     )
 
 
 if hasattr(itertools, "batched"):  # since Python 3.12
+    batched: Any = vars(itertools)["batched"]
 
-    @register(itertools.batched, action="refuse", refused="always", hint=HINT)
+    @register(batched, action="refuse", refused="always", hint=HINT)
     def reduce_batched(iterator: Any) -> Any:
         """Refuse: nothing tells its size."""
         raise RefusedError(iterator, "Its size cannot be read.")
@@ -92,12 +95,15 @@ def reduce_pairwise(iterator: Any) -> tuple[Any, ...]:
     if len(held) < len(plain):  # it has ended, and let go of what it iterated over
         return rebuild_pairwise, (iter(()),)
     first = 1 if held[0] is itertools.pairwise else 0  # since Python 3.12 it holds its class
-    return rebuild_pairwise, tuple(held[first : first + 1 + len(held) - len(plain)])
+    source, *taken = held[first : first + 1 + len(held) - len(plain)]
+    if type(source) is Resumed:
+        source, taken = source.source, [*source.first, *taken]
+    return rebuild_pairwise, (source, *taken)
 
 
 def rebuild_pairwise(source: Iterator[Any], *taken: Any) -> Any:
     """Make one that takes first what was taken."""
-    return itertools.pairwise(itertools.chain(taken, source) if taken else source)
+    return itertools.pairwise(Resumed(taken, source) if taken else source)
 
 
 @register_iterator(REVERSED_DEQUE)

@@ -2,8 +2,8 @@
 
 Notes
 -----
-- Travels: a mock with its attributes, children and calls; its class, which each mock has of its own,
-  by value. Without a specification it pickles by itself.
+- Travels: a mock with its attributes, children and calls, and its class, which each mock has of its
+  own. Without a specification it pickles by itself.
 - Lost: nothing.
 - Refused: if what it returns or does cannot travel.
 
@@ -17,7 +17,7 @@ from typing import Any
 from unittest import mock
 
 from daskpickle import register
-from daskpickle.handles import add_state, extra_state
+from daskpickle.handles import add_state, extra_state, neutral
 
 Call: Any = type(mock.call)
 
@@ -30,6 +30,7 @@ Call: Any = type(mock.call)
     hint="Pass what it stands for, or make it inside the task.",
     subclasses=True,
 )
+@neutral
 def reduce_mock(obj: Any) -> tuple[Any, ...]:
     """Say what it is, not what it says that it is."""
     if obj.__class__ is type(obj):

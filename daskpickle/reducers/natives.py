@@ -20,7 +20,7 @@ from typing import Any
 
 from daskpickle import register
 from daskpickle.errors import RefusedError
-from daskpickle.handles import add_state, extra_state
+from daskpickle.handles import add_state, extra_state, neutral
 
 Unpacking: Any = type(struct.iter_unpack("b", b""))
 LocalContext: Any = type(decimal.localcontext())
@@ -41,8 +41,9 @@ def reduce_struct(obj: Any) -> tuple[Any, ...]:
 
 def rebuild_struct(cls: Any, form: str, state: dict[str, Any]) -> Any:
     """Compile it again; no code of a subclass runs."""
-    obj = struct.Struct.__new__(cls, form)
-    struct.Struct.__init__(obj, form)
+    base: Any = struct.Struct
+    obj = base.__new__(cls, form)
+    base.__init__(obj, form)
     add_state(obj, state)
     return obj
 
@@ -55,7 +56,7 @@ def rebuild_struct(cls: Any, form: str, state: dict[str, Any]) -> Any:
     hint="Pass a list of its items.",
 )
 def reduce_unpacking(iterator: Any) -> tuple[Any, ...]:
-    """Say what is left, which it tells the garbage collector (``unpackiter_traverse``, _struct.c)."""
+    """Say what is left; it tells the garbage collector of what (``unpackiter_traverse``)."""
     held = [each for each in gc.get_referents(iterator) if not isinstance(each, type)]
     left = iterator.__length_hint__()
     if not left:
@@ -114,8 +115,10 @@ def rebuild_random(cls: Any, numbers: tuple[int, ...], state: dict[str, Any]) ->
     LocalContext, action="refuse", refused="always", hint="Pass the context, and enter it there."
 )
 def reduce_local_context(manager: Any) -> Any:
-    """Refuse: of Python's own it is told in 3.13 only, and to enter it is to change this thread's."""
-    raise RefusedError(manager, "Its context is that of this thread, or cannot be read.")
+    """Refuse: it tells its context on entering only, which changes that of this thread."""
+    raise RefusedError(
+        manager, "Its context cannot be read, and is that of this thread once it is entered."
+    )
 
 
 @register(
@@ -125,6 +128,7 @@ def reduce_local_context(manager: Any) -> Any:
     refused="nothing",
     hint="Import it inside the task.",
 )
+@neutral
 def reduce_unicode_data(data: Any) -> str:
     """Say the name under which `unicodedata` has the only one."""
     return "ucd_3_2_0"

@@ -1,4 +1,4 @@
-"""What reads standard input, such as a `cmd.Cmd`: where it arrives it reads the one of that process.
+"""What reads standard input, such as a `cmd.Cmd`: it reads that of the process it arrives in.
 
 Notes
 -----
@@ -16,6 +16,7 @@ import sys
 from typing import Any
 
 from daskpickle import register
+from daskpickle.handles import neutral
 
 STREAMS = ("stdin", "instream")
 
@@ -36,6 +37,7 @@ STREAMS = ("stdin", "instream")
     hint="Make it inside the task, of a string.",
     subclasses=True,
 )
+@neutral
 def reduce_prompt(prompt: Any) -> tuple[Any, ...]:
     """Say which attributes are standard input; without any it pickles by itself."""
     state = vars(prompt)
@@ -48,7 +50,7 @@ def reduce_prompt(prompt: Any) -> tuple[Any, ...]:
 
 def rebuild_prompt(cls: type, streams: list[str]) -> Any:
     """Make one that has no other attributes yet."""
-    prompt = object.__new__(cls)
+    prompt: Any = object.__new__(cls)
     for name in streams:
         object.__setattr__(prompt, name, sys.stdin)
     return prompt

@@ -2,12 +2,12 @@
 
 Notes
 -----
-- Travels: the pattern of a match, its whole string, and how it is found in it; the lexicon and flags
-  of a `re.Scanner`, the lexer; the named constants of the compiler, by name.
+- Travels: the pattern of a match, its whole string, and how it is found in it; the lexicon and
+  flags of a `re.Scanner`, the lexer; the named constants of the compiler, by name.
 - Lost: ``pos`` of a match that ``finditer`` or ``sub`` found after a hundred others: it arrives as
   one that was searched for from its own place. The last match of a lexer.
-- Refused: a match whose string has changed since; the scanner that ``finditer`` uses, whose place in
-  its string cannot be read.
+- Refused: a match whose string has changed since; the scanner that ``finditer`` uses, whose place
+  in its string cannot be read.
 
 No match can be made but by matching. Where it is pickled it is tried how the same groups are found.
 A pattern pickles by itself; that of a lexer does not, as it was made of no string.
@@ -16,18 +16,19 @@ A pattern pickles by itself; that of a lexer does not, as it was made of no stri
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from daskpickle import register
 from daskpickle.errors import RefusedError
-from daskpickle.handles import add_state, extra_state
+from daskpickle.handles import add_state, extra_state, neutral
 
 Lexer: Any = re.Scanner  # type: ignore[attr-defined]
 Scanner: Any = type(re.compile("").scanner(""))  # type: ignore[attr-defined]
 parser: Any = getattr(re, "_parser", None) or re.sre_parse  # type: ignore[attr-defined]
-NamedConstant: Any = type(parser.MAXREPEAT)
+NamedConstant: type = type(parser.MAXREPEAT)
 
 STEPS = 100
 STRINGS = (str, bytes, bytearray, memoryview)  # that arrive as what they are
@@ -108,7 +109,7 @@ def reduce_lexer(lexer: Any) -> tuple[Any, ...]:
 
 def rebuild_lexer(cls: type, lexicon: Any, flags: int, state: dict[str, Any]) -> Any:
     """Compile it again."""
-    lexer = object.__new__(cls)
+    lexer: Any = object.__new__(cls)
     Lexer.__init__(lexer, lexicon, flags)
     add_state(lexer, state)
     return lexer
@@ -121,11 +122,13 @@ def rebuild_lexer(cls: type, lexicon: Any, flags: int, state: dict[str, Any]) ->
     refused="nothing",
     hint="Import it inside the task.",
 )
+@neutral
 def reduce_named_constant(constant: Any) -> Any:
     """Say its name, in its module; or of what it was made, if it is not there."""
-    if getattr(parser, constant.name, None) is constant:
-        return constant.name
-    return rebuild_named_constant, (int(constant), constant.name)
+    name: str = constant.name
+    if vars(sys.modules[NamedConstant.__module__]).get(name) is constant:
+        return name
+    return rebuild_named_constant, (int(constant), name)
 
 
 def rebuild_named_constant(value: int, name: str) -> Any:

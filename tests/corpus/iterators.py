@@ -129,7 +129,7 @@ def check_groupby(received: Any) -> None:
 
 def groupby(stack: ExitStack) -> Any:
     groups = itertools.groupby([1, 3, 2, 4, 5], key=lambda n: n % 2)
-    key, group = next(groups)
+    _, group = next(groups)
     assert list(group) == [1, 3]
     return groups
 
@@ -176,10 +176,6 @@ def check_strict(received: Any) -> None:
     except ValueError:
         return
     raise AssertionError("It is not strict.")
-
-
-def check_batched(received: Any) -> None:
-    raise NotImplementedError
 
 
 D = {"a": 1, "b": 2, "c": 3}

@@ -49,7 +49,7 @@ from unittest import mock
 from corpus import Case
 from corpus.text import equal, so
 
-own: Any = getattr(hashlib, "__get_builtin_constructor")  # noqa: B009
+own: Any = getattr(hashlib, "__get_builtin_constructor")
 
 
 def unfed(name: str, make: Callable[[], Any]) -> list[Case]:
@@ -215,12 +215,12 @@ def check_async_mock(received: Any) -> None:
 
 class Sums(unittest.TestCase):
     def test_sum(self) -> None:
-        self.assertEqual(1 + 1, 2)
+        assert 1 + 1 == 2
 
 
 class AsyncSums(unittest.IsolatedAsyncioTestCase):
     async def test_sum(self) -> None:
-        self.assertEqual(1 + 1, 2)
+        assert 1 + 1 == 2
 
 
 def check_suite(received: Any) -> None:
