@@ -12,6 +12,7 @@ Notes
 
 from __future__ import annotations
 
+import abc
 import functools
 import gc
 import inspect
@@ -86,10 +87,21 @@ def rebuild_key(compare: Callable[[Any, Any], int], *obj: Any) -> Any:
     hint="Register a reducer for its class.",
     subclasses=True,
 )
+@register(
+    abc.abstractproperty,
+    travels="its functions",
+    lost="nothing",
+    refused="nothing",
+    hint="Use property and abc.abstractmethod.",
+)
 @neutral
 def reduce_property(obj: property) -> tuple[Any, ...]:
     """Say what gets, sets and deletes; subclasses say more by their attributes."""
-    return property, (obj.fget, obj.fset, obj.fdel, obj.__doc__)
+    made = abc.abstractproperty if type(obj) is abc.abstractproperty else property
+    return made, (obj.fget, obj.fset, obj.fdel, _doc.__get__(obj))
+
+
+_doc: Any = vars(property)["__doc__"]  # which a class of its own hides by its own
 
 
 @register(

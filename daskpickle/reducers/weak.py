@@ -6,7 +6,7 @@ Notes
   A reference, a method or a proxy that is dead arrives dead.
 - Lost: what nothing else holds where it arrives: a weak reference that travels alone is dead there.
   The callback of a proxy, which nobody can read.
-- Refused: nothing. A `weakref.finalize` arrives dead, as plain pickle has it: what it would clean up
+- Refused: a proxy of what hides its methods. A `weakref.finalize` arrives dead, as plain pickle has it: what it would clean up
   is in the process of the sender.
 
 A proxy arrives as a proxy, where plain pickle makes a strong copy of what it stands for.
@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from daskpickle import register
+from daskpickle.errors import RefusedError
 from daskpickle.handles import add_state, extra_state, neutral
 
 HINT = "Pass what it points to."
@@ -72,14 +73,18 @@ def rebuild_method(cls: Any, method: Any = None, callback: Callable[..., Any] | 
     return weakref.WeakMethod.__new__(cls, Gone().method if method is None else method, callback)
 
 
-@register(weakref.ProxyType, **FACTS)
-@register(weakref.CallableProxyType, **FACTS)
+@register(weakref.ProxyType, **{**FACTS, "refused": "one of what hides its methods"})
+@register(weakref.CallableProxyType, **{**FACTS, "refused": "one of what hides its methods"})
 def reduce_proxy(proxy: Any) -> tuple[Any, ...]:
     """Say what it stands for: a proxy passes on everything, so a method of that tells."""
     try:
-        return rebuild_proxy, (proxy.__reduce_ex__.__self__,)
+        methods = proxy.__reduce_ex__, proxy.__init_subclass__  # the second one is that of a class
     except ReferenceError:
         return rebuild_proxy, (None, type(proxy) is weakref.CallableProxyType)
+    for target in [getattr(method, "__self__", None) for method in methods]:
+        if any(ref is proxy for ref in weakref.getweakrefs(target)):
+            return rebuild_proxy, (target,)
+    raise RefusedError(proxy, "Its methods do not tell what it stands for.")
 
 
 def rebuild_proxy(target: Any, is_callable: bool = False) -> Any:

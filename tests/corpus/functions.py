@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import functools
 import io
@@ -816,6 +817,8 @@ CASES = [
     Case("property", lambda stack: property(lambda self: 2 * self.x), get_of("property")),
     Case("property.local", property_of, property_works),
     Case("property.own", own_property, own_property_works),
+    Case("property.abstract", lambda stack: abc.abstractproperty(lambda self: 6),
+         lambda p: same((6, True))((p.fget(None), p.__isabstractmethod__))),
     Case("property.dynamic", dynamic_attribute, get_of("property")),
     Case("operator.attrgetter", lambda stack: operator.attrgetter("real", "imag"), gives((1, 0), 1)),
     Case("operator.itemgetter", lambda stack: operator.itemgetter(slice(1)), gives("a", "ab")),
