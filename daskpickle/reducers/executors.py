@@ -18,7 +18,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from typing import Any
 
@@ -46,8 +46,8 @@ def reduce_future(future: Any) -> tuple[Any, ...]:
     cancelled = Future.cancelled(future)
     error = None if cancelled else Future.exception(future)
     result = None if cancelled or error is not None else Future.result(future)
-    state = extra_state(future, Future())
-    return rebuild_future, (type(future), cancelled, result, error, state)
+    facts = result, error, extra_state(future, Future())  # a result may lead back to it
+    return rebuild_future, (type(future), cancelled, None, None, {}), facts, None, None, fill_future
 
 
 def rebuild_future(
@@ -67,37 +67,35 @@ def rebuild_future(
     return future
 
 
-class Shared(Executor):
-    """What a pool that tasks share does differently: nobody shuts it down for the others."""
+def fill_future(future: Any, facts: tuple[Any, BaseException | None, dict[str, Any]]) -> None:
+    """Say how it ended; its attributes have these names in CPython 3.10 to 3.13."""
+    result, error, state = facts
+    add_state(future, {**state, "_result": result, "_exception": error})
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._mine = threading.local()
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+def share(pool: Any) -> Any:
+    """Make nobody shut down a pool that tasks share: in place, so that it keeps its type."""
+    submit, local = pool.submit, threading.local()
+
+    def submit_mine(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Submit a call, and note which thread did."""
-        future = super().submit(fn, *args, **kwargs)
-        mine = self._mine.__dict__.setdefault("futures", set())
+        future: Future[Any] = submit(fn, *args, **kwargs)
+        mine = vars(local).setdefault("futures", set())
         mine.add(future)
         future.add_done_callback(mine.discard)
         return future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def shutdown_mine(wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for what this thread has submitted, or cancel it; the pool goes on."""
-        mine = list(self._mine.__dict__.get("futures", ()))
+        mine = list(vars(local).get("futures", ()))
         if cancel_futures:
             for future in mine:
                 future.cancel()
         if wait:
             wait_for(mine)
 
-
-class SharedThreadPool(Shared, ThreadPoolExecutor):
-    """Threads that the tasks of a process share."""
-
-
-class SharedProcessPool(Shared, ProcessPoolExecutor):
-    """Processes that the tasks of a process share."""
+    pool.submit, pool.shutdown = submit_mine, shutdown_mine
+    return pool
 
 
 @register(
@@ -122,7 +120,7 @@ def open_thread_pool(
     size: int, name: str, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]
 ) -> ThreadPoolExecutor:
     """Make a pool for this process; its threads start when work comes."""
-    return SharedThreadPool(size, name, initializer, initargs)
+    return share(ThreadPoolExecutor(size, name, initializer, initargs))  # type: ignore[no-any-return]
 
 
 def close_thread_pool(pool: ThreadPoolExecutor) -> None:
@@ -164,7 +162,7 @@ def open_process_pool(
     """Make a pool for this process; its processes start when work comes."""
     more = {} if max_tasks_per_child is None else {"max_tasks_per_child": max_tasks_per_child}
     context = multiprocessing.get_context(method)
-    return SharedProcessPool(size, context, initializer, initargs, **more)
+    return share(ProcessPoolExecutor(size, context, initializer, initargs, **more))  # type: ignore[no-any-return]
 
 
 def close_process_pool(pool: ProcessPoolExecutor) -> None:

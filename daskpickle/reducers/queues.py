@@ -6,7 +6,7 @@ Notes
   is a queue of its own, with locks of its own; so is what a task returns, with the items of then.
 - Lost: who waits for it, and items that were taken and not yet reported by ``task_done``: nobody
   could report them there, so that ``join`` would never end.
-- Refused: a `queue.SimpleQueue` that holds items. They can only be seen by taking them out.
+- Refused: if an item cannot travel.
 
 Without a reducer here the copies of a queue in one process would share their conditions by token,
 and a ``put`` into one would wake who waits for another.
@@ -14,21 +14,26 @@ and a ``put`` into one would wake who waits for another.
 
 from __future__ import annotations
 
+import gc
 import queue
+import sys
+from collections.abc import Iterable
+from functools import partial
+from operator import methodcaller
 from typing import Any
 
 from daskpickle import register
-from daskpickle.errors import RefusedError
 from daskpickle.handles import add_state, extra_state
 
 HINT = "Use distributed.Queue between tasks, or make one inside the task."
+CANNOT = "if an item cannot travel"
 
 
 @register(
     queue.Queue,
     travels="its size and a snapshot of its items",
     lost="who waits; items taken and not reported done",
-    refused="nothing",
+    refused=CANNOT,
     hint=HINT,
     subclasses=True,
 )
@@ -41,31 +46,66 @@ def reduce_queue(source: Any) -> tuple[Any, ...]:
     state = extra_state(source, queue.Queue())
     if getattr(source, "is_shutdown", False):  # new in Python 3.13
         state["is_shutdown"] = True
-    return rebuild_queue, (type(source), source.maxsize, source.queue.copy(), state)
+    facts = source.queue.copy(), state  # an item may lead back to the queue
+    return rebuild_queue, (type(source), source.maxsize, (), {}), facts, None, None, fill_queue
 
 
 def rebuild_queue(cls: type, maxsize: int, items: Any, state: dict[str, Any]) -> Any:
     """Make a queue around the items; no ``_init`` of a subclass runs."""
     target: Any = object.__new__(cls)
     add_state(target, vars(queue.Queue(maxsize)))
-    add_state(target, {**state, "queue": items, "unfinished_tasks": len(items)})
+    fill_queue(target, (items, state))
     return target
 
 
-@register(
-    queue.SimpleQueue,
-    travels="an empty one",
-    lost="who waits",
-    refused="while it holds items",
-    hint="Use queue.Queue, whose items can be copied; between tasks, distributed.Queue.",
-)
+def fill_queue(target: Any, facts: tuple[Any, dict[str, Any]]) -> None:
+    """Give it its items."""
+    items, state = facts
+    add_state(target, {**state, "queue": items, "unfinished_tasks": len(items)})
+
+
 def reduce_simple_queue(source: Any) -> tuple[Any, ...]:
-    """Say that it is empty."""
-    if not source.empty():
-        raise RefusedError(source, "Its items cannot be read without taking them out.")
-    return rebuild_simple_queue, ()
+    """Copy the items without taking them."""
+    python = isinstance(source, queue._PySimpleQueue)  # type: ignore[attr-defined]
+    items = tuple(source._queue.copy()) if python else items_of(source)
+    own = extra_state(source, queue._PySimpleQueue() if python else None)  # type: ignore[attr-defined]
+    return rebuild_simple_queue, (type(source),), (items, own), None, None, fill_simple_queue
 
 
-def rebuild_simple_queue() -> Any:
+def items_of(source: Any) -> tuple[Any, ...]:
+    """Return the items of a queue written in C; the garbage collector tells them.
+
+    Up to Python 3.12 they are the end of a list, of which the start was taken (``lst_pos`` in
+    ``_queuemodule.c``), then they are told one by one. Its type comes after them. A `map` of
+    functions in C runs in one piece under the interpreter lock: size and items are of one moment.
+    """
+    new = sys.version_info >= (3, 13)
+    told = partial(gc.get_referents, source) if new else gc.get_referents(source)[-2].copy
+    size, held = map(methodcaller("__call__"), (source.qsize, told))
+    end = len(held) - new
+    return tuple(held[end - size : end])
+
+
+def rebuild_simple_queue(cls: Any = queue.SimpleQueue) -> Any:
     """Make an empty queue."""
-    return queue.SimpleQueue()
+    base = next(base for base in SIMPLE if issubclass(cls, base))
+    target = base.__new__(cls)
+    base.__init__(target)
+    return target
+
+
+def fill_simple_queue(target: Any, facts: tuple[Iterable[Any], dict[str, Any]]) -> None:
+    """Give it its items."""
+    items, state = facts
+    add_state(target, state)
+    base = next(base for base in SIMPLE if isinstance(target, base))
+    for item in items:
+        base.put(target, item)
+
+
+SIMPLE: tuple[Any, ...] = (queue.SimpleQueue, queue._PySimpleQueue)  # type: ignore[attr-defined]
+for cls in dict.fromkeys(SIMPLE):
+    register(
+        cls, reduce_simple_queue, travels="a snapshot of its items", lost="who waits",
+        refused=CANNOT, hint=HINT, subclasses=True,
+    )  # fmt: skip

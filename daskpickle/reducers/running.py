@@ -83,10 +83,11 @@ def reduce_thread(thread: Any) -> tuple[Any, ...]:
     # A dummy stands for a thread that others started: nobody knows what that does.
     if isinstance(thread, threading._DummyThread) or thread.is_alive():
         raise RefusedError(thread, "It is running in this process, and cannot go on elsewhere.")
-    ended = thread.ident is not None
-    how = (None,) * 3 if ended else (thread._target, thread._args, thread._kwargs)
     state = extra_state(thread, threading.Thread(name="plain", daemon=False))
-    return rebuild_thread, (type(thread), thread.name, thread.daemon, *how, thread.ident, state)
+    if thread.ident is None:  # what it is to call may lead back to it
+        state |= {name: getattr(thread, name) for name in ("_target", "_args", "_kwargs")}
+    made = type(thread), thread.name, thread.daemon, None, None, None, thread.ident
+    return rebuild_thread, (*made, {}), state, None, None, fill_thread
 
 
 def rebuild_thread(
@@ -117,6 +118,11 @@ def rebuild_thread(
     return thread
 
 
+def fill_thread(thread: Any, state: dict[str, Any]) -> None:
+    """Give it what it is to call, and the attributes of a subclass."""
+    add_state(thread, state)
+
+
 @register(
     threading.Timer,
     travels=THREADS,
@@ -127,9 +133,9 @@ def rebuild_thread(
 )
 def reduce_timer(timer: Any) -> tuple[Any, ...]:
     """Say the same; its event must not be shared: one timer that fires would cancel its copies."""
-    _, facts = reduce_thread(timer)
-    state = {name: value for name, value in facts[-1].items() if name != "finished"}
-    return rebuild_timer, (type(timer), (*facts[1:-1], state), timer.finished.is_set())
+    _, facts, state, *rest = reduce_thread(timer)
+    state = {name: value for name, value in state.items() if name != "finished"}
+    return rebuild_timer, (type(timer), facts[1:], timer.finished.is_set()), state, *rest
 
 
 def rebuild_timer(cls: type, facts: tuple[Any, ...], finished: bool) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 __all__ = ["DOMAINS", "Case", "cases"]
 
 DOMAINS = (
+    "archives",
     "classes",
     "contexts",
     "errors",
@@ -23,11 +24,15 @@ DOMAINS = (
     "files",
     "functions",
     "iterators",
+    "logs",
     "natives",
+    "net",
     "queues",
     "schedulers",
+    "sqlite",
     "text",
     "thread_locals",
+    "threads",
     "views",
     "weak",
 )

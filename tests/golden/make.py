@@ -7,11 +7,16 @@ wire shape is one more number. Numbers 1 were made on the oldest supported Pytho
 
 from __future__ import annotations
 
+import _pydecimal
+import _threading_local
+import asyncio
+import decimal
 import json
 import logging
 import multiprocessing
 import platform
 import queue
+import sched
 import socket
 import sqlite3
 import ssl
@@ -19,9 +24,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
+from contextvars import Context, ContextVar
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -111,7 +118,45 @@ def queues(stack: ExitStack) -> dict[str, Any]:
     for source in made.values():
         source.put(2)
         source.put(1)
-    return {**made, "simple": queue.SimpleQueue()}
+    simple, python = queue.SimpleQueue[Any](), queue._PySimpleQueue()  # type: ignore[attr-defined]
+    simple.put([1])
+    python.put([1])
+    return {**made, "simple": queue.SimpleQueue(), "filled": simple, "python": python}
+
+
+def contexts(stack: ExitStack) -> dict[str, Any]:
+    mine: ContextVar[Any] = ContextVar("mine", default=(1,))
+    context = Context()
+    context.run(mine.set, 2)
+    context.run(lambda: setattr(decimal.getcontext(), "prec", 5))
+    held = _pydecimal._current_context_var  # type: ignore[attr-defined]
+    bare: ContextVar[Any] = ContextVar("bare")
+    return {"variable": mine, "bare": bare, "held": held, "context": context, "empty": Context()}
+
+
+def event_loops(stack: ExitStack) -> dict[str, Any]:
+    semaphore, items = asyncio.BoundedSemaphore(3), asyncio.Queue[int](3)
+
+    async def use() -> None:
+        await semaphore.acquire()
+        await items.put(1)
+
+    asyncio.run(use())
+    made = {"policy": asyncio.DefaultEventLoopPolicy(), "semaphore": semaphore, "queue": items}
+    return {**made, "lock": asyncio.Lock(), "condition": asyncio.Condition()}
+
+
+def schedulers(stack: ExitStack) -> dict[str, Any]:
+    scheduler, absolute = sched.scheduler(), sched.scheduler(time.time)
+    scheduler.enter(5, 1, print, ("hello",), {"end": ""})
+    absolute.enterabs(5, 1, print)
+    return {"monotonic": scheduler, "absolute": absolute}
+
+
+def thread_locals(stack: ExitStack) -> dict[str, Any]:
+    local, python = threading.local(), _threading_local.local()
+    local.number, python.number = [1], [2]
+    return {"local": local, "python": python}
 
 
 def logs(stack: ExitStack) -> dict[str, Any]:
@@ -171,6 +216,8 @@ def opencl(stack: ExitStack) -> dict[str, Any]:
 
 
 MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
+    "contexts": [contexts],
+    "event_loops": [event_loops],
     "executors": [executors],
     "files": [files],
     "locks": [locks, fresh_locks],
@@ -179,18 +226,29 @@ MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "processes": [processes],
     "queues": [queues],
     "running": [running],
+    "schedulers": [schedulers],
     "sockets": [sockets],
     "sqlite": [sqlite],
+    "thread_locals": [thread_locals],
 }
 
 #: What is written down of an object beside its class, and compared where it is loaded.
 FACTS: dict[str, Callable[[Any], Any]] = {
+    "_contextvars.Context": lambda c: sorted([v.name, str(value)] for v, value in c.items()),
+    "_contextvars.ContextVar": lambda v: [v.name, str(Context().run(v.get, None))],
+    "_queue.SimpleQueue": lambda q: None if q.empty() else [q.qsize(), q.get()],
+    "_thread._local": vars,
+    "_threading_local.local": vars,
+    "asyncio.locks.BoundedSemaphore": lambda s: [s._value, s._bound_value, s._loop],
+    "asyncio.queues.Queue": lambda q: [q.maxsize, list(q._queue), q._unfinished_tasks, q._loop],
     "concurrent.futures._base.Future": lambda f: f.cancelled() or repr(f.exception() or f.result()),
     "logging.FileHandler": lambda h: [h.mode, h.baseFilename],
     "multiprocessing.connection.Connection": lambda c: c.closed,
     "queue.LifoQueue": lambda q: [q.maxsize, list(q.queue)],
     "queue.PriorityQueue": lambda q: [q.maxsize, list(q.queue)],
     "queue.Queue": lambda q: [q.maxsize, list(q.queue)],
+    "queue._PySimpleQueue": lambda q: [q.qsize(), q.empty() or q.get()],
+    "sched.scheduler": lambda s: [len(s.queue), str(s.timefunc)],
     "subprocess.Popen": lambda p: [p.args, p.wait()],
     "threading.Barrier": lambda b: [b.parties, b._timeout, b.broken],
     "threading.BoundedSemaphore": lambda s: [s._value, s._initial_value],

@@ -208,3 +208,11 @@ def test_a_task_cancels_only_what_it_submitted() -> None:
         end.set()
         assert mine.cancelled()
         assert others[1].result() == 32
+
+
+def test_a_result_may_lead_back_to_its_future() -> None:
+    """It is set after the future was made."""
+    future: Future[Any] = Future()
+    future.set_result([future])
+    received = daskpickle.loads(daskpickle.dumps(future))
+    assert received.result() == [received]

@@ -123,23 +123,66 @@ class TestQueueOfASet(ReducerContract):
         assert sent.qsize() == 1
 
 
+class LabelledSimple(queue.SimpleQueue):  # type: ignore[type-arg]
+    """A simple queue with an attribute and a slot of its own, and a ``put`` of its own."""
+
+    __slots__ = ("__dict__", "items")
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        super().put([item])
+
+
 class TestSimpleQueue(ReducerContract):
+    items: tuple[Any, ...] = ()
+
     def make(self) -> Any:
+        """Take so many that its items lie anywhere in what holds them."""
+        source = filled(self.empty(), *range(100))
+        for _ in range(100):
+            source.get()
+        return filled(source, *self.items)
+
+    @staticmethod
+    def empty() -> Any:
         return queue.SimpleQueue()
 
-    def same(self, sent: Any, received: Any) -> bool:
-        return drained(filled(received, 1, 2)) == [1, 2]
+    def same(self, sent: Any, received: Any) -> None:
+        assert type(received) is type(sent)
+        assert sent.qsize() == len(self.items)
+        assert drained(filled(received, 8, 9)) == [*self.items, 8, 9]
+        with pytest.raises(queue.Empty):
+            received.get_nowait()
 
     def state(self, obj: Any) -> Any:
         return obj.qsize()
 
-    def refused(self) -> list[Any]:
-        return [(lambda: filled(queue.SimpleQueue(), 1), "Its items cannot be read")]
-
     @staticmethod
     def use(received: Any) -> Any:
         received.put(1)
-        return received.get(timeout=1)
+        return [received.get(timeout=1) for _ in range(received.qsize())]
+
+
+class TestFilledSimpleQueue(TestSimpleQueue):
+    items = (None, [1], "two", None)
+
+
+class TestPythonSimpleQueue(TestFilledSimpleQueue):
+    @staticmethod
+    def empty() -> Any:
+        return queue._PySimpleQueue()  # type: ignore[attr-defined]
+
+
+class TestSimpleQueueSubclass(ReducerContract):
+    def make(self) -> Any:
+        source = LabelledSimple()
+        source.put(1)
+        source.put(2)
+        source.items, source.label = [3], "jobs"
+        return source
+
+    def same(self, sent: Any, received: Any) -> None:
+        assert (received.items, received.label) == ([3], "jobs")
+        assert drained(received) == [[1], [2]]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="Queue.shutdown is new in Python 3.13.")
@@ -192,3 +235,36 @@ def test_a_queue_can_be_pickled_while_others_use_it() -> None:
         end.set()
         thread.join()
     assert sizes <= {0, 1}
+
+
+@pytest.mark.parametrize("make", [queue.SimpleQueue, queue._PySimpleQueue])  # type: ignore[attr-defined]
+def test_a_simple_queue_can_be_pickled_while_others_use_it(make: Any) -> None:
+    """Its items are those of one moment: none is missing between two of them."""
+    source = filled(make(), *range(3))
+    end = threading.Event()
+
+    def turn() -> None:
+        number = 3
+        while not end.is_set():
+            source.put(number)
+            source.get()
+            number += 1
+
+    thread = threading.Thread(target=turn)
+    thread.start()
+    try:
+        found = [drained(daskpickle.loads(daskpickle.dumps(source))) for _ in range(300)]
+    finally:
+        end.set()
+        thread.join()
+    assert all(items == list(range(items[0], items[0] + len(items))) for items in found)
+    assert {len(items) for items in found} <= {3, 4}
+
+
+@pytest.mark.parametrize("make", [queue.Queue, queue.SimpleQueue, queue._PySimpleQueue])  # type: ignore[attr-defined]
+def test_an_item_may_lead_back_to_its_queue(make: Any) -> None:
+    """Items are put in after the queue was made."""
+    source = make()
+    source.put([source])
+    received = daskpickle.loads(daskpickle.dumps(source))
+    assert received.get() == [received]

@@ -254,3 +254,25 @@ def test_a_thread_that_says_itself_how_it_is_pickled_is_left_alone() -> None:
     data = daskpickle.dumps(Portable())
     assert b"daskpickle" not in data
     assert type(daskpickle.loads(data)) is Portable
+
+
+class Owner:
+    """Holds the thread, or the timer, that is to call it."""
+
+    def __init__(self, made: type, *args: Any) -> None:
+        self.thread = made(*args, self.run)
+        self.runs = 0
+
+    def run(self) -> None:
+        self.runs += 1
+
+
+@pytest.mark.parametrize("args", [(threading.Thread, None), (threading.Timer, 0)])
+def test_what_a_thread_calls_may_lead_back_to_it(args: tuple[Any, ...]) -> None:
+    """It is set after the thread was made."""
+    thread = daskpickle.loads(daskpickle.dumps(Owner(*args).thread))
+    owner = getattr(thread, "function", None) or thread._target
+    assert owner.__self__.thread is thread
+    thread.start()
+    thread.join()
+    assert owner.__self__.runs == 1
