@@ -33,4 +33,4 @@ def reduce_compressor(obj: Any) -> Any:
 
 
 for cls in KINDS:
-    register(cls, reduce_compressor, action="refuse", refused="always", hint=HINT, subclasses=True)
+    register(cls, reduce_compressor, action="refuse", refused="always", hint=HINT)

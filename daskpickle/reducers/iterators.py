@@ -95,6 +95,7 @@ def reduce_pairwise(iterator: Any) -> tuple[Any, ...]:
     if len(held) < len(plain):  # it has ended, and let go of what it iterated over
         return rebuild_pairwise, (iter(()),)
     first = 1 if held[0] is itertools.pairwise else 0  # since Python 3.12 it holds its class
+    source: Any
     source, *taken = held[first : first + 1 + len(held) - len(plain)]
     if type(source) is Resumed:
         source, taken = source.source, [*source.first, *taken]

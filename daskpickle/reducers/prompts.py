@@ -38,12 +38,12 @@ STREAMS = ("stdin", "instream")
     subclasses=True,
 )
 @neutral
-def reduce_prompt(prompt: Any) -> tuple[Any, ...]:
+def reduce_prompt(prompt: Any) -> Any:
     """Say which attributes are standard input; without any it pickles by itself."""
     state = vars(prompt)
     streams = [n for n in STREAMS if n in state and state[n] is sys.stdin]
     if not streams:
-        return prompt.__reduce_ex__(4)  # type: ignore[no-any-return]
+        return NotImplemented
     state = {name: value for name, value in state.items() if name not in streams}
     return rebuild_prompt, (type(prompt), streams), state
 
