@@ -9,6 +9,7 @@ import copyreg
 import hashlib
 import itertools
 import pickle
+import sys
 import threading
 import types
 import uuid
@@ -281,7 +282,7 @@ def extra_state(obj: object, plain: object) -> dict[str, Any]:
 def add_state(obj: object, state: dict[str, Any]) -> None:
     """Set what `extra_state` returned; no ``__setattr__`` of a subclass runs."""
     for name, value in state.items():
-        object.__setattr__(obj, name, value)
+        object.__setattr__(obj, sys.intern(name), value)  # as the unpickler does
 
 
 class Resumed:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import codecs
 import importlib
 import sys
+from contextlib import suppress
 from typing import Any
 
 import _multibytecodec
@@ -106,10 +107,18 @@ def rebuild_codec(module: str) -> Any:
 )  # fmt: skip
 def reduce_info(info: Any) -> Any:
     """Say its name, if it is one of Python's; else what it is made of."""
-    part = info.incrementaldecoder or info.streamreader or info.decode
+    part = info.incrementaldecoder or info.streamreader
     if str(getattr(part, "__module__", "")).startswith("encodings."):
-        return codecs.lookup, (info.name,)
+        with suppress(LookupError):
+            found = codecs.lookup(info.name)
+            if part is (found.incrementaldecoder or found.streamreader):
+                return rebuild_named, (info.name,)
     return rebuild_info, (tuple(info), vars(info).copy())
+
+
+def rebuild_named(name: str) -> codecs.CodecInfo:
+    """Look up the one of this Python."""
+    return codecs.lookup(name)
 
 
 def rebuild_info(functions: tuple[Any, ...], state: dict[str, Any]) -> codecs.CodecInfo:

@@ -6,7 +6,7 @@ Notes
   the format and filters of `lzma`; attributes of your subclasses.
 - What was not read yet begins where the file beneath stands. What was begins at its start, as
   `seek` in these classes takes it to; there the task reads up to the position again.
-- Lost: that closing it closes the file beneath, which its task does.
+- Lost: nothing.
 - Refused: open for writing, because nobody can read the state of a compressor; closed.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+from contextlib import suppress
 from typing import Any
 
 from daskpickle import Recipe, register
@@ -23,14 +24,15 @@ from daskpickle.handles import add_state, extra_state, real
 
 #: The base of `gzip.GzipFile`, `bz2.BZ2File`, `lzma.LZMAFile`, and those that are new in Python 3.14.
 BaseStream: Any = gzip.GzipFile.__mro__[1]
-MAGIC = {"GzipFile": b"\x1f\x8b", "BZ2File": b"BZh", "ZstdFile": b"\x28\xb5\x2f\xfd"}
+MAGIC = {"GzipFile": b"\x1f\x8b", "BZ2File": b"BZh", "LZMAFile": (b"\xfd7zXZ", b"\x5d\x00")}
+RAW = 3  # `lzma.FORMAT_RAW`, which begins with anything
 OWN = {"fileobj", "myfileobj", "_fp", "_closefp", "_buffer", "mode", "_mode", "_pos", "name"}
 
 
 @register(
     BaseStream, scope="fresh", subclasses=True, hint="Open the file inside the task.",
     travels="the file it reads, by the rules for files; position, format, filters",
-    lost="that closing it closes the file beneath", refused="open for writing, closed",
+    lost="nothing", refused="open for writing, closed",
 )  # fmt: skip
 def reduce_compressed(file: Any) -> Any:
     """Say what it reads, and how far it is in what comes out."""
@@ -44,19 +46,20 @@ def reduce_compressed(file: Any) -> Any:
     reader = file._buffer.raw
     options = {"filename": file.name} if base is gzip.GzipFile else dict(reader._decomp_args)
     begun = reader.tell() > 0
-    magic = MAGIC.get(base.__name__, b"")
-    if begun and not _start(source, len(magic)) == magic:
+    magic = MAGIC.get(base.__name__, b"") if options.get("format") != RAW else b""
+    if begun and not _start(source, magic).startswith(magic):
         why = "It did not begin at the start of its file, where it would be read again."
         raise RefusedError(file, why)
     state = {n: value for n, value in extra_state(file, None).items() if n not in OWN}
-    args = cls, base, source, options, file.tell() if begun else None, state
+    owner = bool(getattr(file, "myfileobj", None) or getattr(file, "_closefp", False))
+    args = cls, base, source, options, file.tell() if begun else None, state, owner
     in_memory = isinstance(source, io.BytesIO)
     return (rebuild_compressed, args) if in_memory else Recipe(rebuild_compressed, *args)
 
 
 def rebuild_compressed(
     cls: type, base: Any, source: Any, options: dict[str, Any], position: int | None,
-    state: dict[str, Any],
+    state: dict[str, Any], owner: bool,
 ) -> Any:  # fmt: skip
     """Read what arrived, up to the position; it may be a handle."""
     file, source = cls.__new__(cls), real(source)
@@ -64,19 +67,22 @@ def rebuild_compressed(
         source.seek(0)
     if base is gzip.GzipFile:
         base.__init__(file, mode="rb", fileobj=source, **options)
+        if owner:
+            file.myfileobj = source
     else:
         base.__init__(file, source, "rb", **options)
+        file._closefp = owner
     if position is not None:
         file.seek(position)
     add_state(file, state)
     return file
 
 
-def _start(source: Any, size: int) -> bytes:
-    """Return the first bytes of a file, whose position stays."""
+def _start(source: Any, unknown: Any) -> bytes:
+    """Return the first bytes of a file, whose position stays; ``unknown`` of anything else."""
     if isinstance(source, io.BytesIO):
-        return bytes(source.getbuffer()[:size])
-    try:
-        return os.pread(source.fileno(), size, 0)
-    except (AttributeError, OSError):
-        return b""
+        return bytes(source.getbuffer()[:8])
+    if isinstance(source, (io.BufferedReader, io.FileIO)):
+        with suppress(OSError):
+            return os.pread(source.fileno(), 8, 0)
+    return unknown if isinstance(unknown, bytes) else bytes(unknown[0])

@@ -42,9 +42,9 @@ def open_mailbox(cls: Any, state: dict[str, Any], size: int) -> Any:
     box, path = cls.__new__(cls), Path(state["_path"])
     try:
         file = path.open("rb+")
-    except (PermissionError, OSError) as exc:
-        if isinstance(exc, FileNotFoundError):
-            raise
+    except FileNotFoundError:
+        raise
+    except OSError:
         file = path.open("rb")
     if path.stat().st_size != size:
         file.close()

@@ -22,9 +22,11 @@ from typing import Any
 from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError
 from daskpickle.handles import (
-    MORE, Contents, Stamp, describe_bytes, open_same, settings,
+    MORE, Contents, IdentityMap, Stamp, describe_bytes, open_same, settings,
 )  # fmt: skip
 
+_arrived = IdentityMap()  # memory that has no file, as we made it
+MAPS = "/proc/self/maps"
 LINE = re.compile(r"(\w+)-(\w+) (\S{4}) (\w+) \S+ (\d+) *(.*)")
 
 
@@ -39,7 +41,8 @@ def reduce_map(memory: mmap.mmap) -> Any:
         raise RefusedError(memory, "It is closed.")
     with memoryview(memory) as view:
         readonly, size = view.readonly, len(view)
-    flags, offset, inode, path = _mapping(memory)
+    known = _arrived.get(memory)
+    flags, offset, inode, path = ("rw-p", 0, 0, "") if known else _mapping(memory)
     if not readonly:
         if flags[3:] == "s" and path != "/dev/zero (deleted)":
             raise RefusedError(memory, "It writes to its file, and its copy would not.")
@@ -62,6 +65,7 @@ def rebuild_memory(contents: Contents, position: int) -> mmap.mmap:
     memory = mmap.mmap(-1, len(contents.data))
     memory[:] = bytes(contents.data)
     memory.seek(position)
+    _arrived.set(memory, True)
     return memory
 
 
@@ -96,7 +100,7 @@ def _mapping(memory: mmap.mmap) -> tuple[str, int, int, str]:
     address = buffer[0] or 0
     ctypes.pythonapi.PyBuffer_Release(buffer)
     try:
-        with open("/proc/self/maps") as lines:  # noqa: PTH123
+        with open(MAPS) as lines:  # noqa: PTH123
             for line in lines:
                 found = LINE.match(line)
                 if found and int(found[1], 16) <= address < int(found[2], 16):

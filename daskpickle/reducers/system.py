@@ -1,4 +1,4 @@
-"""What `os` gives: the environment by reference, entries of folders by their paths.
+"""What `os` gives: the environment by reference, entries of folders by their paths, parameters.
 
 Notes
 -----
@@ -53,3 +53,20 @@ def open_entry(folder: Any, name: Any) -> Any:
             if entry.name == name:
                 return entry
     raise FileNotFoundError(f"There is no {name!r} in {folder!r}.")
+
+
+def reduce_parameters(parameters: Any) -> Any:
+    """Say the priority."""
+    return rebuild_parameters, (parameters.sched_priority,)
+
+
+def rebuild_parameters(priority: int) -> Any:
+    """Make them."""
+    return os.sched_param(priority)
+
+
+if hasattr(os, "sched_param"):  # not on each system
+    register(
+        os.sched_param, reduce_parameters, travels="its priority", lost="nothing",
+        refused="nothing", hint="Make it inside the task.",
+    )  # fmt: skip

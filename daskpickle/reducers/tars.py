@@ -15,6 +15,7 @@ from typing import Any
 
 from daskpickle import register
 from daskpickle.errors import RefusedError
+from daskpickle.handles import add_state
 
 
 @register(
@@ -25,4 +26,9 @@ def reduce_stream(stream: Any) -> Any:
     """Let a stream that is not compressed travel as it is."""
     if stream.comptype != "tar":
         raise RefusedError(stream, f"It is a stream of {stream.comptype} data, half-way through.")
-    return stream.__reduce_ex__(4)
+    return rebuild_stream, (type(stream),), vars(stream).copy(), None, None, add_state
+
+
+def rebuild_stream(cls: type) -> Any:
+    """Make one; its state comes next."""
+    return cls.__new__(cls)

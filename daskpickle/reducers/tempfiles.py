@@ -27,7 +27,8 @@ HINT = "Make a folder inside the task."
 )  # fmt: skip
 def reduce_folder(folder: Any) -> Any:
     """Say what it is called; whoever made it deletes it."""
-    state = {name: value for name, value in vars(folder).items() if name != "_finalizer"}
+    own = ("_finalizer", "_rmtree")
+    state = {name: value for name, value in vars(folder).items() if name not in own}
     return rebuild_folder, (type(folder), state)
 
 

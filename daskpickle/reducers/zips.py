@@ -29,7 +29,7 @@ def reduce_archive(archive: Any) -> Any:
     if archive.pwd:
         raise RefusedError(archive, "It holds a password.", PASSWORD)
     if getattr(archive, "_writing", False):
-        raise RefusedError(archive, "One of its members is being written.", "Close that one first.")
+        raise RefusedError(archive, "It has a member that is being written.", "Close that one first.")
     state = {name: value for name, value in vars(archive).items() if name != "_lock"}
     if "_fileRefCnt" in state:
         state["_fileRefCnt"] = 1  # members that are open count themselves where they arrive
@@ -39,7 +39,7 @@ def reduce_archive(archive: Any) -> Any:
 def rebuild_archive(cls: type) -> Any:
     """Make an archive that opens nothing; its state comes next."""
     archive = cls.__new__(cls)
-    add_state(archive, {"_lock": threading.RLock(), "fp": None})
+    add_state(archive, {"_lock": threading.RLock()})
     return archive
 
 

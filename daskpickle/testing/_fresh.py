@@ -58,10 +58,15 @@ class Watch:
 
 
 def importing() -> bool:
-    """Tell whether this thread is importing a module, which reads files and runs code."""
+    """Tell whether this thread is importing a module, which reads files and runs code.
+
+    Or compiling a reducer of ours, for a class that is pickled for the first time.
+    """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        if frame.f_globals.get("__name__") == "daskpickle.compiled":
             return True
         frame = frame.f_back
     return False

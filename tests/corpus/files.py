@@ -472,6 +472,7 @@ CASES = [
     Case("os.entry", entry, is_entry),
     Case("os.scandir", lambda s: s.enter_context(os.scandir("/")), refused="tied to this process"),
     Case("os.environ", lambda s: os.environ, is_environ),
+    Case("os.sched_param", lambda s: os.sched_param(3), lambda p: [p.sched_priority == 3 or 1 / 0]),
     Case("os.environb", lambda s: os.environb, lambda e: [e is os.environb or 1 / 0]),
     Case("mmap.read", mapped(mmap.ACCESS_READ), map_gives(BYTES[3:])),
     Case("mmap.read.big", mapped(mmap.ACCESS_READ, data=BIG), map_gives(BIG[3:], size=len(BIG))),
@@ -480,5 +481,7 @@ CASES = [
     Case("mmap.write", mapped(mmap.ACCESS_WRITE), refused="writes to its file"),
     Case("mmap.closed", closed(anonymous), refused="It is closed"),
     Case("fileinput", input_lines, goes_on),
+    Case("fileinput.unread", lambda s: fileinput.FileInput([path_of(s)], encoding="utf-8"),
+         lambda f: [list(f) == ["första\n", "andra\n", "tredje\n", "fjärde\n"] or 1 / 0]),
     Case("pathlib", lambda s: pathlib.Path("a", "b"), lambda p: [p / "c" == Path("a/b/c") or 1 / 0]),
 ]  # fmt: skip
