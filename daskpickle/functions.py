@@ -155,6 +155,7 @@ def only_code(function: FunctionType) -> tuple[_Code, tuple[Any, ...]] | None:
             and function.__name__ == facts.name
             and function.__qualname__ == facts.qualname
             and function.__doc__ == facts.doc
+            and not getattr(function, "__type_params__", None)  # new in Python 3.12
         ):
             return facts, about
     return None

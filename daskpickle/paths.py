@@ -304,10 +304,8 @@ def _step(parent: Any, child: Any) -> Step | None:
     return None
 
 
-_VIEWS = {
-    type(view(cls()))
-    for cls in (dict, OrderedDict)
-    for view in (cls.keys, cls.values, cls.items)
+_VIEWS: set[type] = {
+    type(view(cls())) for cls in (dict, OrderedDict) for view in (cls.keys, cls.values, cls.items)
 }
 
 Child = tuple[Callable[[Any], str], Any, Any]  # how to say it, its name, what it is

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import collections
 import collections.abc
+import enum
 import functools
 import gc
 import marshal
 import os.path
 import pickle
 import pickletools
+import re
 import sys
+import threading
 import types
 import weakref
 from collections.abc import Callable
@@ -384,3 +387,175 @@ def test_a_dump_that_fails_keeps_nothing() -> None:
     del holder, root
     gc.collect()
     assert reference() is None
+
+
+# --- What cloudpickle leaves out -----------------------------------------------------------------
+
+
+def test_functions_go_on_sharing_what_they_close_over() -> None:
+    """One sets it, the other one sees that."""
+    count, seen = 0, []  # type: ignore[var-annotated]
+
+    def increment() -> None:
+        nonlocal count, seen
+        count += 1
+        seen = [*seen, count]
+
+    def read() -> Any:
+        return count, seen
+
+    received = daskpickle.loads(daskpickle.dumps([read, increment, read]))
+    received[1]()
+    received[1]()
+    assert received[0]() == (2, [1, 2])
+    assert received[0] is received[2]
+    assert read() == (0, [])
+
+
+def test_cells_that_lead_back_to_their_functions() -> None:
+    """Functions that call each other, in a class of theirs, and a cell in itself."""
+
+    def even(n: int) -> bool:
+        return n == 0 or odd(n - 1)
+
+    def odd(n: int) -> bool:
+        return n != 0 and even(n - 1)
+
+    class Both:
+        known = staticmethod(even)
+
+        def me(self) -> Any:
+            return __class__, Both  # type: ignore[name-defined]
+
+    first, second, both = daskpickle.loads(daskpickle.dumps([even, odd, Both()]))
+    assert (first(10), second(10)) == (True, False)
+    assert first.__closure__[0].cell_contents is second
+    assert both.known is first
+    assert both.me() == (type(both), type(both))
+    cell: Any = types.CellType()
+    cell.cell_contents = [cell]
+    received = daskpickle.loads(daskpickle.dumps(cell))
+    assert received.cell_contents[0] is received
+
+
+def test_many_functions_that_all_know_each_other() -> None:
+    """Each is written once, or twice: it does not grow beyond that."""
+
+    def clique(n: int) -> list[Any]:
+        known: list[Any] = []
+        names = [f"f{i}" for i in range(n)]
+        body = "".join(f"    def {name}(): return {', '.join(names)}\n" for name in names)
+        namespace: dict[str, Any] = {}
+        exec(f"def make():\n{body}    return [{', '.join(names)}]\n", namespace)
+        known.extend(namespace["make"]())
+        return known
+
+    small, large = (len(daskpickle.dumps(clique(n))) for n in (10, 20))
+    assert large < 5 * small
+    received = daskpickle.loads(daskpickle.dumps(clique(10)))
+    assert received[3]()[7] is received[7]
+
+
+def test_a_class_keeps_its_slots_and_its_name() -> None:
+    """With cloudpickle its objects have a ``__dict__``, and it is called as at the top level."""
+
+    class Base:
+        __slots__ = ("__hidden", "x")
+
+        def __init__(self) -> None:
+            self.x, self.__hidden = 1, 2
+
+        def hidden(self) -> int:
+            return self.__hidden
+
+    class Derived(Base):
+        __slots__ = "y"
+
+    received = daskpickle.loads(in_another_process(Derived()))
+    assert (received.x, received.hidden()) == (1, 2)
+    assert not hasattr(received, "__dict__")
+    with pytest.raises(AttributeError):
+        received.z = 1
+    received.y = 3
+    name = test_a_class_keeps_its_slots_and_its_name.__name__
+    assert type(received).__qualname__ == f"{name}.<locals>.Derived"
+
+
+def in_another_process(obj: Any) -> bytes:
+    """Pickle so that the classes are made again, as in a process that has never seen them."""
+    data = daskpickle.dumps(obj)
+    tracker = cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID
+    for token in list(tracker):
+        del tracker[token]
+    return data
+
+
+def test_members_keep_what_their_init_has_set() -> None:
+    """It is not called again."""
+    calls = []
+
+    class Planet(enum.Enum):
+        EARTH = (1.0, 2.0)
+        MARS = (3.0, 4.0)
+
+        def __init__(self, mass: float, radius: float) -> None:
+            calls.append(1)
+            self.mass, self.radius = mass, [radius]
+
+    received: Any = daskpickle.loads(in_another_process(Planet.MARS))
+    assert type(received) is not Planet
+    assert (received.mass, received.radius, received.name) == (3.0, [4.0], "MARS")
+    assert type(received).EARTH.mass == 1.0
+    assert len(calls) == 2
+
+
+NAMELESS: list[Any] = [
+    threading.Lock(), {}.keys(), collections.OrderedDict().items(), iter([]), iter("\u1234"),
+    iter(memoryview(b"")), sys.flags, reversed({}), types.FunctionType.__code__, (1).__add__,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("obj", NAMELESS, ids=lambda obj: type(obj).__name__)
+def test_a_type_of_c_travels_by_another_name(obj: Any) -> None:
+    """Or as that of an object that has one; never by value, which makes another type."""
+    data = daskpickle.dumps([type(obj), lambda: 1])
+    assert daskpickle.loads(data)[0] is type(obj)
+    assert b"daskpickle" not in data
+
+
+def test_a_type_of_c_without_any_name_is_refused() -> None:
+    """It says so, and where it was."""
+    scanner = type(re.compile("x").scanner("x"))  # type: ignore[attr-defined]
+    with pytest.raises(daskpickle.errors.RefusedError, match="written in C") as caught:
+        daskpickle.dumps({"here": scanner})
+    assert caught.value.path == "obj['here']"
+
+
+def test_descriptors_that_their_class_hides() -> None:
+    """``__dict__`` of a class is not the descriptor."""
+
+    class Local:
+        pass
+
+    for cls in (type, Local):
+        descriptor: Any = vars(cls)["__dict__"]
+        received = daskpickle.loads(daskpickle.dumps(descriptor))
+        assert type(received) is type(descriptor)
+        assert received.__get__(cls if cls is type else received.__objclass__()) is not None
+
+
+def test_attributes_of_staticmethods_travel() -> None:
+    """Those that were set, beside those of their function."""
+    made: Any = staticmethod(lambda x: x)
+    made.note = [1]
+    received: Any = daskpickle.loads(daskpickle.dumps(made))
+    assert (received.__func__(5), received.note) == (5, [1])
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Type parameters are new in Python 3.12.")
+def test_type_parameters_travel() -> None:
+    """Those of a function; classes have them in their namespace."""
+    namespace: dict[str, Any] = {}
+    exec("def make():\n    def f[T](x: T) -> T: return x\n    return f", namespace)
+    (parameter,) = daskpickle.loads(daskpickle.dumps(namespace["make"]())).__type_params__
+    assert parameter.__name__ == "T"

@@ -16,6 +16,7 @@ import abc
 import functools
 import gc
 import inspect
+import operator
 from collections.abc import Callable
 from contextlib import _AsyncGeneratorContextManager, _GeneratorContextManager
 from types import ClassMethodDescriptorType
@@ -28,7 +29,7 @@ from daskpickle.errors import RefusedError
 from daskpickle.handles import add_state, neutral
 
 Cache = functools._lru_cache_wrapper
-KeyFunction: Any = type(functools.cmp_to_key(print))
+KeyFunction: Any = type(functools.cmp_to_key(operator.sub))
 
 HINT = "Make it inside the task."
 
@@ -137,10 +138,14 @@ def reduce_manager(manager: Any) -> tuple[Any, ...]:
     """Say what it was made of; entering it forgets that, and starts its generator."""
     state = dict(vars(manager))
     if state.pop("gen", None) is None or "func" not in state:
-        raise RefusedError(manager, "It was entered, and its place in its function is not recorded.")
+        raise RefusedError(
+            manager, "It was entered, and its place in its function is not recorded."
+        )
     facts = [state.pop(name) for name in ("func", "args", "kwds")]
     if not (inspect.isgeneratorfunction(facts[0]) or inspect.isasyncgenfunction(facts[0])):
         raise RefusedError(manager, "Its function must run for it to be made again.")
+    if state.get("__doc__") == facts[0].__doc__:  # which it takes over from its function
+        state.pop("__doc__", None)
     return rebuild_manager, (type(manager), *facts, state)
 
 
@@ -152,7 +157,7 @@ def rebuild_manager(
     state: dict[str, Any],
 ) -> Any:
     """Make it again; a generator that is made runs nothing of its function."""
-    manager = object.__new__(cls)
+    manager: Any = object.__new__(cls)
     made = {"gen": function(*args, **kwargs), "func": function, "args": args, "kwds": kwargs}
-    add_state(manager, made | state)
+    add_state(manager, {**made, "__doc__": function.__doc__, **state})
     return manager

@@ -7,8 +7,8 @@ Notes
 - Lost: the traceback elsewhere. Of an exception that was raised, what cannot travel among its
   arguments and attributes: in its place arrives a `LeftBehind`, which is shown as that was and says
   why. The object whose attribute an `AttributeError` missed.
-- Refused: nothing by itself. One that was never raised tells of no failure: what cannot travel in it
-  is refused, as in any other object.
+- Refused: nothing by itself. One that was never raised tells of no failure: what cannot travel in
+  it is refused, as in any other object.
 
 No ``__init__`` of the user's runs where an exception is loaded: its parameters may be others than
 ``args``, and pickle would raise a `TypeError` in the place of the exception.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import builtins
 import copyreg
+import pickle
 import sys
 import threading
 from types import (
@@ -73,7 +74,8 @@ def rebuild_left_behind(type_name: str, shown: str, why: str) -> LeftBehind:
 @neutral
 def reduce_exception(exc: BaseException) -> Any:
     """Say how it was made, and what was set on it; `BaseException.__setstate__` sets that."""
-    make, args, *rest = exc.__reduce__()
+    reduced: Any = exc.__reduce__()
+    make, args, *rest = reduced
     cls: Any = type(exc)
     if cls.__setstate__ is not BaseException.__setstate__:
         return (make, args, *rest)
@@ -85,8 +87,10 @@ def reduce_exception(exc: BaseException) -> Any:
         make, args = base.__new__, (cls, *map(spare, made))
         state = {"args": exc.args, **_members(exc), **state}
     else:
+        given = {id(value) for arg in args for value in (arg, *(arg if type(arg) is tuple else ()))}
+        more = {} if isinstance(exc, OSError) else _members(exc)
+        state = {name: value for name, value in more.items() if id(value) not in given} | state
         args = tuple(map(spare, args))
-        state = state if isinstance(exc, OSError) else {**_members(exc), **state}
     links = {n: getattr(exc, n) for n in ("__cause__", "__context__", "__suppress_context__")}
     if "tblib.pickling_support" in sys.modules:
         links["__traceback__"] = exc.__traceback__
@@ -129,7 +133,8 @@ def _spare(value: Any, depth: int = 3) -> Any:
         return value
     _local.trying = True  # inside of it, nothing is tried a second time
     try:
-        daskpickle.dumps(value, buffer_callback=[].append)
+        buffers: list[pickle.PickleBuffer] = []
+        daskpickle.dumps(value, buffer_callback=buffers.append)
         return value
     except Exception as exc:
         why = str(exc)
@@ -162,7 +167,7 @@ def reduce_traceback(traceback: Any) -> Any:
     if own is not None:
         return own(traceback)
     try:
-        from tblib.pickling_support import pickle_traceback
+        from tblib.pickling_support import pickle_traceback  # type: ignore[import-untyped]
     except ImportError:
         raise RefusedError(traceback, "Its frames are calls of this process.") from None
     return pickle_traceback(traceback)

@@ -13,6 +13,7 @@ Type variables travel as cloudpickle has them, and with the default that they ma
 from __future__ import annotations
 
 import typing
+from types import FunctionType
 from typing import Any
 
 from cloudpickle import cloudpickle
@@ -80,7 +81,7 @@ def reduce_alias(alias: Any) -> Any:
     imported = by_name(alias)
     if imported is not None:
         return imported
-    if _mentions(alias.__value__, alias):
+    if _mentions(alias.__value__, alias):  # whoever makes one needs the other
         raise RefusedError(alias, "It refers to itself.")
     return rebuild_alias, (
         alias.__module__, alias.__name__, alias.__type_params__, alias.__value__,
@@ -89,13 +90,21 @@ def reduce_alias(alias: Any) -> Any:
 
 def rebuild_alias(module: str, name: str, params: tuple[Any, ...], value: Any) -> Any:
     """Make an alias; its module is that of the code that does so."""
-    names = {"make": typing.TypeAliasType, "name": name, "params": params, "value": value}  # type: ignore[attr-defined]
-    return eval("make(name, value, type_params=params)", {"__name__": module, **names})
+    names = {"__name__": module, "make": typing.TypeAliasType}  # type: ignore[attr-defined]
+    return FunctionType(_make.__code__, names)(name, value, params)
 
 
-def _mentions(value: Any, alias: Any) -> bool:
-    parts = (getattr(value, "__origin__", None), *getattr(value, "__args__", ()))
-    return value is alias or any(_mentions(part, alias) for part in parts if part is not None)
+def _make(name: str, value: Any, params: tuple[Any, ...]) -> Any:
+    return make(name, value, type_params=params)  # type: ignore[name-defined] # noqa: F821
+
+
+def _mentions(value: Any, alias: Any, inside: tuple[Any, ...] = ()) -> bool:
+    if value is alias:
+        return True
+    parts = [getattr(value, "__origin__", None), *getattr(value, "__args__", ())]
+    if type(value) is type(alias) and not any(value is other for other in inside):
+        inside, parts = (*inside, value), [value.__value__]
+    return any(_mentions(part, alias, inside) for part in parts if part is not None)
 
 
 if hasattr(typing, "TypeAliasType"):  # new in Python 3.12

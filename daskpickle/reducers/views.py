@@ -3,8 +3,8 @@
 Notes
 -----
 - Travels: a `memoryview` with its format, its shape and its flag, out of band where the protocol
-  can; one of all of a bytearray, an `array` or a numpy array, together with that, so that they go on
-  to share their memory. A view of a dict, or a mappingproxy, together with its dict.
+  can; one of all of a bytearray, an `array` or a numpy array, together with that, so that they go
+  on sharing their memory. A view of a dict, or a mappingproxy, together with its dict.
 - Lost: that a memoryview of a part shares memory with the rest. That a view of keys follows its
   dict, where that cannot travel or is larger than 1 MiB: only the keys travel then.
 - Refused: a memoryview that was released, or of a format that `memoryview.cast` does not know.
@@ -36,20 +36,6 @@ LARGE = 2**20
 HINT = "Pass bytes, a list or a dict made of it."
 
 
-class Memory:
-    """The bytes of a view, out of band where the protocol can."""
-
-    __slots__ = ("view",)
-
-    def __init__(self, view: memoryview) -> None:
-        self.view = view
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        if protocol >= 5:
-            return memoryview, (pickle.PickleBuffer(self.view),)
-        return memoryview, ((bytes if self.view.readonly else bytearray)(self.view),)
-
-
 @register(
     memoryview,
     travels="its memory, format, shape and flag; all of a bytearray or array with that",
@@ -58,7 +44,7 @@ class Memory:
     hint=HINT,
 )
 @neutral
-def reduce_memoryview(view: memoryview) -> tuple[Any, ...]:
+def reduce_memoryview(view: Any) -> tuple[Any, ...]:
     """Say how to make it of its memory, or of the object that it is a view of."""
     try:
         whole = memoryview(view.obj)
@@ -76,14 +62,15 @@ def reduce_memoryview(view: memoryview) -> tuple[Any, ...]:
     elif view.ndim == 1 and not view.c_contiguous:
         step = view.strides[0] // view.itemsize
         room = bytearray(((len(view) - 1) * abs(step) + 1) * view.itemsize)
-        memoryview(room).cast("B").cast(view.format)[::step] = view
+        filled: Any = memoryview(room)
+        filled.cast(view.format)[::step] = view
         made = Call(operator.getitem, cast(view, Memory(room)), slice(None, None, step))
     else:
         made = cast(view, Memory(view if view.c_contiguous else bytearray(view.tobytes())))
     return (memoryview.toreadonly if view.readonly else memoryview), (made,)
 
 
-def cast(view: memoryview, made: Any) -> Any:
+def cast(view: Any, made: Any) -> Any:
     """Give what is made of bytes the format and shape of a view."""
     if view.ndim != 1 and view.nbytes:
         return Call(memoryview.cast, made, view.format, view.shape)

@@ -6,9 +6,9 @@ Notes
   A reference, a method or a proxy that is dead arrives dead.
 - Lost: what nothing else holds where it arrives: a weak reference that travels alone is dead there.
   The callback of a proxy, which nobody can read.
-- Refused: a proxy of what hides its methods. A `weakref.finalize` arrives dead, as plain pickle has it: what it would clean up
-  is in the process of the sender.
+- Refused: a proxy of what hides its methods.
 
+A `weakref.finalize` arrives dead, as plain pickle has it: what it would clean up is elsewhere.
 A proxy arrives as a proxy, where plain pickle makes a strong copy of what it stands for.
 """
 
@@ -27,7 +27,6 @@ HINT = "Pass what it points to."
 FACTS: dict[str, Any] = {
     "travels": "what it points to",
     "lost": "life, if nothing else holds that",
-    "refused": "nothing",
     "hint": HINT,
 }
 
@@ -39,7 +38,6 @@ class Gone:
         """Do nothing."""
 
 
-@register(weakref.ReferenceType, subclasses=True, **FACTS)
 def reduce_ref(ref: Any) -> tuple[Any, ...]:
     """Say what it points to, and what it calls; nothing of that if it is dead."""
     target = ref()
@@ -58,7 +56,6 @@ def rebuild_ref(
     return ref
 
 
-@register(weakref.WeakMethod, subclasses=True, **FACTS)
 def reduce_method(ref: Any) -> tuple[Any, ...]:
     """Say which method, and what is called: the user's own callback is in a closure."""
     method = ref()
@@ -73,8 +70,6 @@ def rebuild_method(cls: Any, method: Any = None, callback: Callable[..., Any] | 
     return weakref.WeakMethod.__new__(cls, Gone().method if method is None else method, callback)
 
 
-@register(weakref.ProxyType, **{**FACTS, "refused": "one of what hides its methods"})
-@register(weakref.CallableProxyType, **{**FACTS, "refused": "one of what hides its methods"})
 def reduce_proxy(proxy: Any) -> tuple[Any, ...]:
     """Say what it stands for: a proxy passes on everything, so a method of that tells."""
     try:
@@ -94,8 +89,6 @@ def rebuild_proxy(target: Any, is_callable: bool = False) -> Any:
     return weakref.proxy(target)
 
 
-@register(weakref.WeakValueDictionary, subclasses=True, **FACTS)
-@register(weakref.WeakKeyDictionary, subclasses=True, **FACTS)
 def reduce_dictionary(source: Any) -> tuple[Any, ...]:
     """Say what is in it now; the pairs come after it, as they may lead back to it."""
     plain = _base(source)()
@@ -115,7 +108,6 @@ def _base(source: Any) -> Any:
     return next(base for base in bases if isinstance(source, base))
 
 
-@register(weakref.WeakSet, subclasses=True, **FACTS)
 @neutral
 def reduce_set(source: Any) -> tuple[Any, ...]:
     """Say what is in it now."""
@@ -130,3 +122,15 @@ def rebuild_set(cls: Any, items: list[Any], state: dict[str, Any]) -> Any:
     weakref.WeakSet.__init__(target, items)
     add_state(target, state)
     return target
+
+
+for _cls, _reducer in (
+    (weakref.ReferenceType, reduce_ref),
+    (weakref.WeakMethod, reduce_method),
+    (weakref.WeakKeyDictionary, reduce_dictionary),
+    (weakref.WeakValueDictionary, reduce_dictionary),
+    (weakref.WeakSet, reduce_set),
+):
+    register(_cls, _reducer, refused="nothing", subclasses=True, **FACTS)
+for _proxy in (weakref.ProxyType, weakref.CallableProxyType):
+    register(_proxy, reduce_proxy, refused="one of what hides its methods", **FACTS)

@@ -284,7 +284,7 @@ class ReducerContract:
             module = getattr(rebuild, "__module__", None)
             own = {getattr(reducer, "__module__", None) for reducer in reducers}
             if module not in own and any(getattr(r, "neutral", False) for r in reducers):
-                assert pickle.loads(pickle.dumps(rebuild)) == rebuild  # any node has it
+                assert pickle.loads(cloudpickle.dumps(rebuild)) == rebuild  # any node has it
                 return
             assert getattr(sys.modules[str(module)], rebuild.__qualname__, None) is rebuild
             assert module in own

@@ -8,6 +8,7 @@ import threading
 import types
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import distributed
 import pytest
@@ -82,9 +83,7 @@ def test_every_path_is_tried_or_says_why_not() -> None:
 
 
 @pytest.mark.parametrize("name", ["HolderError", "MainError"])
-def test_an_error_leaves_behind_what_cannot_travel(
-    client: Client, stand: Stand, name: str
-) -> None:
+def test_an_error_leaves_behind_what_cannot_travel(client: Client, stand: Stand, name: str) -> None:
     """It keeps its class, its words, its traceback and its other attributes."""
     cls = {"HolderError": HolderError, "MainError": in_main()["MainError"]}[name]
 

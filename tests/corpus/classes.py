@@ -144,7 +144,7 @@ def weak_slots_works(received: Any) -> None:
 
 def one_slot(stack: ExitStack) -> Any:
     class Local:
-        __slots__ = "value"  # noqa: PLC0205
+        __slots__ = "value"
 
     made = Local()
     made.value = 3
@@ -436,20 +436,24 @@ def list_of_own(stack: ExitStack) -> Any:
 
 def main_class(stack: ExitStack) -> Any:
     module: Any = types.ModuleType("__main__")
-    source = "class K:\n    __slots__ = ('x',)\n    def get(self): return self.x, NAMES\nNAMES = [1]\n"
+    source = (
+        "class K:\n    __slots__ = ('x',)\n    def get(self): return self.x, NAMES\nNAMES = [1]\n"
+    )
     exec(source, vars(module))
     made = module.K()
     made.x = 1
     return made
 
 
-# --- Types that are not found under their name ------------------------------------------------------
+# --- Types that are not found under their name --------------------------------------------------
 
 
 def type_of(make: Callable[[], Any]) -> Case:
     cls = type(make())
     name = f"type.{cls.__module__}.{cls.__qualname__}"
-    return Case(name, lambda stack: type(make()), lambda received: identical(type(make()))(received))
+    return Case(
+        name, lambda stack: type(make()), lambda received: identical(type(make()))(received)
+    )
 
 
 def generator() -> Any:
@@ -558,7 +562,7 @@ def local_var_works(received: Any) -> None:
 
 
 def local_spec(stack: ExitStack) -> Any:
-    Q = typing.ParamSpec("Q")
+    Q = typing.ParamSpec("Q")  # noqa: N806
     return [Q, Callable[Q, int], Q.args, Q.kwargs, typing.Concatenate[int, Q]]
 
 
@@ -571,7 +575,7 @@ def local_spec_works(received: Any) -> None:
 
 
 def local_tuple(stack: ExitStack) -> Any:
-    Ts = typing.TypeVarTuple("Ts")
+    Ts = typing.TypeVarTuple("Ts")  # noqa: N806
     return [Ts, tuple[typing.Unpack[Ts]]]
 
 
@@ -647,7 +651,9 @@ def signature_works(received: Any) -> None:
 
 
 def typing_case(name: str, make: Callable[[], Any], **kwargs: Any) -> Case:
-    return Case(f"typing.{name}", lambda stack: make(), lambda received: same(make())(received), **kwargs)
+    return Case(
+        f"typing.{name}", lambda stack: make(), lambda received: same(make())(received), **kwargs
+    )
 
 
 SINCE_311: Any = ((3, 11), (3, 99))
@@ -671,7 +677,7 @@ TYPING = [
     typing_case("abc.Callable.P", lambda: collections.abc.Callable[P, str]),
     typing_case("Literal", lambda: typing.Literal["a", 1, None]),
     typing_case("Optional", lambda: typing.Optional[int]),  # noqa: UP045
-    typing_case("Union", lambda: typing.Union[int, "str", T]),  # noqa: UP007
+    typing_case("Union", lambda: typing.Union[int, "str", T]),
     typing_case("UnionType", lambda: int | None),
     typing_case("UnionType.generic", lambda: list[int] | dict[str, T]),
     typing_case("GenericAlias", lambda: dict[str, list[int]]),
@@ -694,22 +700,35 @@ TYPING = [
     typing_case("star", lambda: next(iter(tuple[int, str])), versions=SINCE_311),
     typing_case("ReadOnly", lambda: typing.ReadOnly[int], versions=SINCE_313),
     typing_case("TypeIs", lambda: typing.TypeIs[int], versions=SINCE_313),
-    Case("typing.NoDefault", lambda stack: typing.NoDefault,
-         lambda d: identical(typing.NoDefault)(d), versions=SINCE_313),
+    Case(
+        "typing.NoDefault",
+        lambda stack: typing.NoDefault,
+        lambda d: identical(typing.NoDefault)(d),
+        versions=SINCE_313,
+    ),
     Case("typing.TypeVar.local", local_var, local_var_works),
     Case("typing.ParamSpec.local", local_spec, local_spec_works),
     Case("typing.TypeVarTuple.local", local_tuple, local_tuple_works, versions=SINCE_311),
     Case("typing.NewType.local", new_type, new_type_works),
     Case("typing.NewType.same", lambda stack: [new_type(stack)] * 2, true(lambda r: r[0] is r[1])),
     Case("typing.TypeAliasType.local", alias_type, alias_type_works, versions=SINCE_312),
-    Case("typing.TypeAliasType.recursive", recursive_alias, refused="refers to itself", versions=SINCE_312),
+    Case(
+        "typing.TypeAliasType.recursive",
+        recursive_alias,
+        refused="refers to itself",
+        versions=SINCE_312,
+    ),
     Case("typing.generic.type_params", generic_312, generic_312_works, versions=SINCE_312),
 ]
 
 # --- Sentinels ------------------------------------------------------------------------------------
 
 SENTINELS = [
-    Case(f"sentinel.{name}", lambda stack, get=get: get(), lambda received, get=get: identical(get())(received))
+    Case(
+        f"sentinel.{name}",
+        lambda stack, get=get: get(),
+        lambda received, get=get: identical(get())(received),
+    )
     for name, get in {
         "MISSING": lambda: dataclasses.MISSING,
         "KW_ONLY": lambda: dataclasses.KW_ONLY,
@@ -768,8 +787,11 @@ CASES = [
     Case("dataclass.frozen", frozen, frozen_works),
     Case("dataclass.keywords", keyword_data, keyword_data_works),
     Case("dataclass.fields", unnamed_members, members_work),
-    Case("dataclass.field", lambda stack: dataclasses.field(default_factory=list),
-         lambda f: identical(dataclasses.MISSING)(f.default)),
+    Case(
+        "dataclass.field",
+        lambda stack: dataclasses.field(default_factory=list),
+        lambda f: identical(dataclasses.MISSING)(f.default),
+    ),
     Case("slots", plain_slots, plain_slots_works),
     Case("slots.weak", weak_slots, weak_slots_works),
     Case("slots.one", one_slot, true(lambda r: r.value == 3 and not hasattr(r, "__dict__"))),
@@ -779,7 +801,11 @@ CASES = [
     Case("enum.flag.class", flags, lambda cls: flag_works(cls.A)),
     Case("enum.int", lambda stack: int_enum(stack).TWO, number_works),
     Case("enum.tuple", lambda stack: tuple_enum(stack).MARS, planet_works),
-    Case("enum.functional", lambda stack: enum.Enum("Local", "A B").B, true(lambda b: b.value == 2 and b is type(b).B)),
+    Case(
+        "enum.functional",
+        lambda stack: enum.Enum("Local", "A B").B,
+        true(lambda b: b.value == 2 and b is type(b).B),
+    ),
     Case("enum.auto", lambda stack: enum.auto(), true(lambda a: a.value is enum._auto_null)),  # type: ignore[attr-defined]
     Case("namedtuple", named, named_works),
     Case("NamedTuple", typed, typed_works),
@@ -788,17 +814,35 @@ CASES = [
     Case("protocol", protocol, protocol_works),
     Case("generic", generic, generic_works),
     Case("metaclass", with_metaclass, metaclass_works),
-    Case("init_subclass", registering, true(lambda c: c[int] == ("Local", int) and "Local" in c.known)),
+    Case(
+        "init_subclass",
+        registering,
+        true(lambda c: c[int] == ("Local", int) and "Local" in c.known),
+    ),
     Case("nested", nested, nested_works),
     Case("descriptor", descriptor, descriptor_works),
     Case("main", main_class, true(lambda k: k.get() == (1, [1]))),
-    Case("qualname", lambda stack: nested(stack).Inner, true(lambda c: c.__qualname__ == "nested.<locals>.Outer.Inner")),
+    Case(
+        "qualname",
+        lambda stack: nested(stack).Inner,
+        true(lambda c: c.__qualname__ == "nested.<locals>.Outer.Inner"),
+    ),
     Case("signature", signature, signature_works),
-    Case("parameter", lambda stack: inspect.Parameter("x", inspect.Parameter.KEYWORD_ONLY, default=NOTHING),
-         true(lambda p: p.default is NOTHING and p.annotation is inspect.Parameter.empty)),
-    Case("bound_arguments", lambda stack: inspect.signature(lambda x, y=2: x).bind(5),
-         true(lambda b: b.args == (5,) and b.arguments == {"x": 5})),
-    Case("mock", lambda stack: unittest.mock.sentinel, true(lambda s: s.a is unittest.mock.sentinel.a)),
+    Case(
+        "parameter",
+        lambda stack: inspect.Parameter("x", inspect.Parameter.KEYWORD_ONLY, default=NOTHING),
+        true(lambda p: p.default is NOTHING and p.annotation is inspect.Parameter.empty),
+    ),
+    Case(
+        "bound_arguments",
+        lambda stack: inspect.signature(lambda x, y=2: x).bind(5),
+        true(lambda b: b.args == (5,) and b.arguments == {"x": 5}),
+    ),
+    Case(
+        "mock",
+        lambda stack: unittest.mock.sentinel,
+        true(lambda s: s.a is unittest.mock.sentinel.a),
+    ),
     Case("sentinel.several", several, several_works),
     *SENTINELS,
     *TYPING,

@@ -1,5 +1,7 @@
 """Exceptions and what tells of them."""
 
+# ruff: noqa: N818 - what they are called says what they are cases of
+
 from __future__ import annotations
 
 import io
@@ -129,7 +131,17 @@ def is_like(make: Callable[[], Any], *names: str) -> Callable[[Any], None]:
         assert str(received) == str(made)
         assert repr(received) == repr(made)
         assert received.args == made.args
-        for name in (*names, "errno", "strerror", "filename", "filename2", "name", "path", "code", "value"):
+        for name in (
+            *names,
+            "errno",
+            "strerror",
+            "filename",
+            "filename2",
+            "name",
+            "path",
+            "code",
+            "value",
+        ):
             assert getattr(received, name, "none") == getattr(made, name, "none"), name
         try:
             raise received
@@ -226,7 +238,11 @@ def own_group(stack: ExitStack) -> Any:
 
 
 def own_group_works(received: Any) -> None:
-    assert (received.code, received.message, repr(received.exceptions)) == (5, "errors", "(ValueError(1),)")
+    assert (received.code, received.message, repr(received.exceptions)) == (
+        5,
+        "errors",
+        "(ValueError(1),)",
+    )
     assert received.subgroup(ValueError).code == 5
 
 
@@ -332,7 +348,9 @@ CASES = [
     like("Slots", lambda: Slots([1]), "extra"),
     like("OwnNew", lambda: OwnNew(3, "x"), "number"),
     like("OwnReduce", lambda: OwnReduce(1, 2), "sum"),
-    Case("OwnState", lambda stack: raised(OwnState("x")), lambda e: is_like(lambda: OwnState("x"))(e)),
+    Case(
+        "OwnState", lambda stack: raised(OwnState("x")), lambda e: is_like(lambda: OwnState("x"))(e)
+    ),
     like("NotFound", lambda: NotFound("f")),
     like("Syntax", lambda: Syntax(3), "lineno", "text", "msg"),
     like("Decode", lambda: Decode(b"\xff"), "object", "start", "end", "reason", "encoding"),
@@ -343,9 +361,24 @@ CASES = [
     like("TimeoutError", lambda: TimeoutError("x")),
     like("socket.timeout", lambda: socket.timeout("x")),  # noqa: UP041
     like("socket.gaierror", lambda: socket.gaierror(-2, "x")),
-    like("UnicodeDecodeError", lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), "object", "start"),
-    like("UnicodeEncodeError", lambda: UnicodeEncodeError("ascii", "\xff", 0, 1, "bad"), "object", "start"),
-    like("UnicodeTranslateError", lambda: UnicodeTranslateError("\xff", 0, 1, "bad"), "object", "start"),
+    like(
+        "UnicodeDecodeError",
+        lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+        "object",
+        "start",
+    ),
+    like(
+        "UnicodeEncodeError",
+        lambda: UnicodeEncodeError("ascii", "\xff", 0, 1, "bad"),
+        "object",
+        "start",
+    ),
+    like(
+        "UnicodeTranslateError",
+        lambda: UnicodeTranslateError("\xff", 0, 1, "bad"),
+        "object",
+        "start",
+    ),
     like("SyntaxError", lambda: SyntaxError("bad", ("f", 1, 2, "x")), "lineno", "offset", "text"),
     like("ImportError", lambda: ImportError("no", name="n", path="p"), "msg"),
     like("ModuleNotFoundError", lambda: ModuleNotFoundError("no", name="n")),
@@ -358,7 +391,12 @@ CASES = [
     like("KeyboardInterrupt", lambda: KeyboardInterrupt()),
     like("Warning", lambda: UserWarning("x")),
     like("JSONDecodeError", lambda: json.JSONDecodeError("bad", "doc", 1), "pos", "doc"),
-    like("CalledProcessError", lambda: subprocess.CalledProcessError(1, ["x"], b"out"), "cmd", "output"),
+    like(
+        "CalledProcessError",
+        lambda: subprocess.CalledProcessError(1, ["x"], b"out"),
+        "cmd",
+        "output",
+    ),
     like("TimeoutExpired", lambda: subprocess.TimeoutExpired(["x"], 1.5), "timeout"),
     like("URLError", http_error, "reason"),
     like("UnsupportedOperation", lambda: io.UnsupportedOperation("x")),
@@ -377,11 +415,21 @@ CASES = [
     Case("unfriendly.unraised", lambda stack: Plain(generator()), refused="cannot be recorded"),
     Case("local", local, lambda e: str(e) == "1: 23" or 1 / 0),
     Case("traceback.exception", formatted, formatted_works),
-    Case("traceback.stack", lambda stack: traceback.extract_stack(), lambda s: s[-1].line and s.format()),
+    Case(
+        "traceback.stack",
+        lambda stack: traceback.extract_stack(),
+        lambda s: s[-1].line and s.format(),
+    ),
     Case("traceback", traced, traced_works),
     Case("traceback.late", late, traced_works),
-    Case("traceback.object", lambda stack: traced(stack).__traceback__,
-         lambda tb: traceback.format_tb(tb)[0].index("raised")),
-    Case("exc_info", lambda stack: (ValueError, ValueError("x"), traced(stack).__traceback__),
-         lambda info: traceback.format_exception(*info)),
+    Case(
+        "traceback.object",
+        lambda stack: traced(stack).__traceback__,
+        lambda tb: traceback.format_tb(tb)[0].index("raised"),
+    ),
+    Case(
+        "exc_info",
+        lambda stack: (ValueError, ValueError("x"), traced(stack).__traceback__),
+        lambda info: traceback.format_exception(*info),
+    ),
 ]

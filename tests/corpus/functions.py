@@ -58,7 +58,11 @@ def cached_works(received: Any) -> None:
     assert received.cache_parameters() == {"maxsize": 7, "typed": True}
     assert (received(2), received(2), received.__wrapped__(5)) == (3, 3, 6)
     assert received.cache_info().hits == 1
-    assert (received.__name__, received.__doc__, received.label) == ("add", "Say something.", "mine")
+    assert (received.__name__, received.__doc__, received.label) == (
+        "add",
+        "Say something.",
+        "mine",
+    )
     received.cache_clear()
     assert received.cache_info() == (0, 0, 7, 0)
 
@@ -743,21 +747,35 @@ CASES = [
     Case("singledispatch.local", dispatched, dispatched_works),
     Case("singledispatch.imported", lambda stack: imported_dispatch, gives("any", 1)),
     Case("singledispatchmethod", dispatched_method, dispatched_method_works),
-    Case("singledispatchmethod.itself", lambda stack: vars(type(dispatched_method(stack)))["show"],
-         lambda f: dispatched_method_works(type("T", (), {"show": f})())),
+    Case(
+        "singledispatchmethod.itself",
+        lambda stack: vars(type(dispatched_method(stack)))["show"],
+        lambda f: dispatched_method_works(type("T", (), {"show": f})()),
+    ),
     Case("partialmethod", partial_method, lambda c: same(14)(c.seven())),
-    Case("partialmethod.itself", lambda stack: vars(type(partial_method(stack)))["seven"],
-         lambda m: same(((7,), {"by": 2}))((m.args, m.keywords))),
-    Case("cached_property.itself", lambda stack: functools.cached_property(lambda self: 6),
-         lambda p: same(6)(p.func(None))),
+    Case(
+        "partialmethod.itself",
+        lambda stack: vars(type(partial_method(stack)))["seven"],
+        lambda m: same(((7,), {"by": 2}))((m.args, m.keywords)),
+    ),
+    Case(
+        "cached_property.itself",
+        lambda stack: functools.cached_property(lambda self: 6),
+        lambda p: same(6)(p.func(None)),
+    ),
     Case("partial.lock", partial_lock, gives((True, None, 1), 1)),
     Case("partial.state", partial_state, partial_state_works),
     Case("cmp_to_key", lambda stack: key_of(by_length), key_sorts),
     Case("cmp_to_key.local", lambda stack: key_of(lambda a, b: len(a) - len(b)), key_sorts),
     Case("cmp_to_key.object", lambda stack: key_of(by_length)("bb"), key_compares),
-    Case("cmp_to_key.object.lock", lambda stack: key_of(by_length)(threading.Lock()), key_holds_lock),
-    Case("total_ordering", lambda stack: functools.total_ordering(type("T", (), {"__lt__": lambda s, o: True})),
-         lambda cls: same(True)(cls() <= cls())),
+    Case(
+        "cmp_to_key.object.lock", lambda stack: key_of(by_length)(threading.Lock()), key_holds_lock
+    ),
+    Case(
+        "total_ordering",
+        lambda stack: functools.total_ordering(type("T", (), {"__lt__": lambda s, o: True})),
+        lambda cls: same(True)(cls() <= cls()),
+    ),
     Case("closures.counter", counter, counter_works),
     Case("closures.rebind", rebinds, rebinds_works),
     Case("closures.even_odd", even_odd, even_odd_works),
@@ -768,7 +786,11 @@ CASES = [
     Case("cell.same", same_cell, same_cell_works),
     Case("cell.own", own_cell, lambda c: same(True)(c.cell_contents is c)),
     Case("wrapped", wrapped, wrapped_works),
-    Case("coroutine_function", coroutine_function, lambda f: same((0, "answer"))((f.__code__.co_argcount, f.__name__))),
+    Case(
+        "coroutine_function",
+        coroutine_function,
+        lambda f: same((0, "answer"))((f.__code__.co_argcount, f.__name__)),
+    ),
     Case("generator_function", generator_function, lambda f: same([0, 1])(list(f(2)))),
     Case("lambda", lambda stack: lambda x, *, y=2: x + y, gives(3, 1)),
     Case("code", lambda stack: compile("1 + 2", "x", "eval"), code_works),
@@ -783,7 +805,11 @@ CASES = [
     Case("method.class.derived", lambda stack: Derived.make, gives(Derived)),
     Case("method.local", lambda stack: local_methods(stack)().own, gives(3)),
     Case("method.local.class", lambda stack: local_methods(stack).make, gives(3)),
-    Case("method.local.closes", lambda stack: local_methods(stack)().closes, lambda m: same(m())(type(m.__self__))),
+    Case(
+        "method.local.closes",
+        lambda stack: local_methods(stack)().closes,
+        lambda m: same(m())(type(m.__self__)),
+    ),
     Case("method.made", lambda stack: types.MethodType(pow, 2), gives(8, 3)),
     Case("method.lambda", lambda stack: types.MethodType(lambda self, x: self + x, 2), gives(5, 3)),
     Case("method.partial", lambda stack: types.MethodType(functools.partial(pow, 2), 3), gives(8)),
@@ -800,15 +826,42 @@ CASES = [
     Case("method.wrapper.lambda", lambda stack: (lambda x: x).__call__, gives(1, 1)),
     Case("method.descriptor", lambda stack: str.upper, gives("A", "a")),
     Case("method.slot_wrapper", lambda stack: int.__add__, gives(3, 1, 2)),
-    Case("method.classmethod_descriptor", lambda stack: vars(dict)["fromkeys"],
-         lambda d: same({1: None})(d.__get__(None, dict)([1]))),
-    Case("descriptor.getset", lambda stack: vars(type)["__dict__"], lambda d: same(3)(d.__get__(type("T", (), {"x": 3}))["x"])),
-    Case("descriptor.getset.function", lambda stack: types.FunctionType.__code__, same(types.FunctionType.__code__)),
-    Case("descriptor.getset.local", lambda stack: vars(local_methods(stack))["__dict__"], getset_works),
+    Case(
+        "method.classmethod_descriptor",
+        lambda stack: vars(dict)["fromkeys"],
+        lambda d: same({1: None})(d.__get__(None, dict)([1])),
+    ),
+    Case(
+        "descriptor.getset",
+        lambda stack: vars(type)["__dict__"],
+        lambda d: same(3)(d.__get__(type("T", (), {"x": 3}))["x"]),
+    ),
+    Case(
+        "descriptor.getset.function",
+        lambda stack: types.FunctionType.__code__,
+        same(types.FunctionType.__code__),
+    ),
+    Case(
+        "descriptor.getset.local",
+        lambda stack: vars(local_methods(stack))["__dict__"],
+        getset_works,
+    ),
     Case("descriptor.member", lambda stack: Slotted.x, same(Slotted.x)),
-    Case("descriptor.member.function", lambda stack: types.FunctionType.__globals__, same(types.FunctionType.__globals__)),
-    Case("descriptor.member.local", lambda stack: with_slots(stack).x, lambda d: same("x")(d.__name__)),
-    Case("descriptor.wrapper.local", lambda stack: local_methods(stack).__init__, lambda d: same("__init__")(d.__name__)),
+    Case(
+        "descriptor.member.function",
+        lambda stack: types.FunctionType.__globals__,
+        same(types.FunctionType.__globals__),
+    ),
+    Case(
+        "descriptor.member.local",
+        lambda stack: with_slots(stack).x,
+        lambda d: same("x")(d.__name__),
+    ),
+    Case(
+        "descriptor.wrapper.local",
+        lambda stack: local_methods(stack).__init__,
+        lambda d: same("__init__")(d.__name__),
+    ),
     Case("staticmethod", lambda stack: vars(Renamed)["plain"], get_of("static")),
     Case("staticmethod.local", lambda stack: vars(local_methods(stack))["plain"], get_of("static")),
     Case("staticmethod.attributes", noted_static, noted_static_works),
@@ -817,10 +870,15 @@ CASES = [
     Case("property", lambda stack: property(lambda self: 2 * self.x), get_of("property")),
     Case("property.local", property_of, property_works),
     Case("property.own", own_property, own_property_works),
-    Case("property.abstract", lambda stack: abc.abstractproperty(lambda self: 6),
-         lambda p: same((6, True))((p.fget(None), p.__isabstractmethod__))),
+    Case(
+        "property.abstract",
+        lambda stack: abc.abstractproperty(lambda self: 6),
+        lambda p: same((6, True))((p.fget(None), p.__isabstractmethod__)),
+    ),
     Case("property.dynamic", dynamic_attribute, get_of("property")),
-    Case("operator.attrgetter", lambda stack: operator.attrgetter("real", "imag"), gives((1, 0), 1)),
+    Case(
+        "operator.attrgetter", lambda stack: operator.attrgetter("real", "imag"), gives((1, 0), 1)
+    ),
     Case("operator.itemgetter", lambda stack: operator.itemgetter(slice(1)), gives("a", "ab")),
     Case("operator.methodcaller", lambda stack: operator.methodcaller("upper"), gives("A", "a")),
     Case("operator.methodcaller.keywords", item, gives(["a", "b,c"], "a,b,c")),
@@ -833,14 +891,27 @@ CASES = [
     Case("exitstack", exit_stack, exit_stack_works),
     Case("exitstack.empty", lambda stack: contextlib.AsyncExitStack(), lambda s: s.callback(print)),
     Case("redirect_stdout", redirect, redirect_works),
-    Case("redirect_stderr", lambda stack: contextlib.redirect_stderr(io.StringIO()), lambda r: r._new_target.write("x")),
+    Case(
+        "redirect_stderr",
+        lambda stack: contextlib.redirect_stderr(io.StringIO()),
+        lambda r: r._new_target.write("x"),
+    ),
     Case("closing", closing, closing_works),
     Case("suppress", lambda stack: contextlib.suppress(KeyError, ValueError), suppress_works),
     Case("nullcontext", lambda stack: contextlib.nullcontext(5), lambda c: same(5)(c.__enter__())),
     Case("contextdecorator", ticking, ticking_works),
-    Case("chdir", lambda stack: contextlib.chdir("/"), lambda c: same("/")(c.path), versions=((3, 11), (3, 99))),
+    Case(
+        "chdir",
+        lambda stack: contextlib.chdir("/"),
+        lambda c: same("/")(c.path),
+        versions=((3, 11), (3, 99)),
+    ),
     Case("namespace", namespace, namespace_works),
     Case("module", lambda stack: os.path, same(os.path)),
     Case("module.made", module, module_works),
-    Case("frame", lambda stack: stack.callback(print) and __import__("sys")._getframe(), refused="call of this process"),
+    Case(
+        "frame",
+        lambda stack: stack.callback(print) and __import__("sys")._getframe(),
+        refused="call of this process",
+    ),
 ]

@@ -29,7 +29,12 @@ def looks(make: Callable[[], memoryview]) -> Callable[[Any], None]:
         for name in ("format", "shape", "strides", "readonly", "nbytes", "itemsize", "ndim"):
             assert getattr(received, name) == getattr(made, name), name
         assert received.tobytes() == made.tobytes()
-        if not received.readonly and received.nbytes and received.ndim == 1 and received.format == "B":
+        if (
+            not received.readonly
+            and received.nbytes
+            and received.ndim == 1
+            and received.format == "B"
+        ):
             received[0] = 7
             assert received[0] == 7
 
@@ -42,7 +47,12 @@ def memory(name: str, make: Callable[[], memoryview]) -> Case:
 
 def shared(stack: ExitStack) -> Any:
     data = bytearray(b"abcdefgh")
-    return {"data": data, "all": memoryview(data), "cast": memoryview(data).cast("I"), "again": memoryview(data)}
+    return {
+        "data": data,
+        "all": memoryview(data),
+        "cast": memoryview(data).cast("I"),
+        "again": memoryview(data),
+    }
 
 
 def shared_works(received: Any) -> None:
@@ -275,18 +285,42 @@ CASES = [
     Case("memoryview.released", released, refused="released"),
     Case("memoryview.BytesIO", exported, looks(lambda: memoryview(bytearray(b"abc")))),
     Case("memoryview.mmap", mapped, mapped_works),
-    Case("picklebuffer", lambda stack: [pickle.PickleBuffer(b"abc")], lambda r: bytes(r[0]) == b"abc" or 1 / 0),
-    *[Case(f"{make.__name__}.{name}", live(make, name), live_works)
-      for make in (plain, ordered, counted, held) for name in ("keys", "values", "items")],
-    Case("keys.large", lambda stack: {"a": bytes(3 * 2**20)}.keys(), lambda k: list(k) == ["a"] or 1 / 0),
-    Case("keys.generator", lambda stack: {"a": generator()}.keys(), lambda k: k & {"a", "b"} == {"a"} or 1 / 0),
-    Case("keys.ordered.generator", lambda stack: OrderedDict(a=generator()).keys(),
-         lambda k: list(reversed(k)) == ["a"] or 1 / 0),
-    Case("values.generator", lambda stack: {"a": generator()}.values(), refused="cannot be recorded"),
+    Case(
+        "picklebuffer",
+        lambda stack: [pickle.PickleBuffer(b"abc")],
+        lambda r: bytes(r[0]) == b"abc" or 1 / 0,
+    ),
+    *[
+        Case(f"{make.__name__}.{name}", live(make, name), live_works)
+        for make in (plain, ordered, counted, held)
+        for name in ("keys", "values", "items")
+    ],
+    Case(
+        "keys.large",
+        lambda stack: {"a": bytes(3 * 2**20)}.keys(),
+        lambda k: list(k) == ["a"] or 1 / 0,
+    ),
+    Case(
+        "keys.generator",
+        lambda stack: {"a": generator()}.keys(),
+        lambda k: k & {"a", "b"} == {"a"} or 1 / 0,
+    ),
+    Case(
+        "keys.ordered.generator",
+        lambda stack: OrderedDict(a=generator()).keys(),
+        lambda k: list(reversed(k)) == ["a"] or 1 / 0,
+    ),
+    Case(
+        "values.generator", lambda stack: {"a": generator()}.values(), refused="cannot be recorded"
+    ),
     Case("values.own", own, own_works),
     Case("mappingproxy", proxy, proxy_works),
     Case("mappingproxy.class", proxy_of_class, lambda p: (p["x"], p["f"](None)) == (3, 5) or 1 / 0),
-    Case("mappingproxy.mapping", lambda stack: types.MappingProxyType(Own(a=1)), lambda p: p["a"] == 1 or 1 / 0),
+    Case(
+        "mappingproxy.mapping",
+        lambda stack: types.MappingProxyType(Own(a=1)),
+        lambda p: p["a"] == 1 or 1 / 0,
+    ),
     Case("abc.keys", lambda stack: Views().keys(), lambda k: list(k) == ["a"] or 1 / 0),
     Case("abc.items", lambda stack: Own(a=1).items(), lambda k: list(k) == [("a", 1)] or 1 / 0),
     Case("range", lambda stack: range(1, 9, 2), same(range(1, 9, 2))),
@@ -295,13 +329,23 @@ CASES = [
     Case("array.unicode", lambda stack: array.array("u", "xy"), same(array.array("u", "xy"))),
     Case("bytearray", lambda stack: bytearray(b"x"), same(bytearray(b"x"))),
     Case("deque", lambda stack: collections.deque([1, 2], 3), same(collections.deque([1, 2], 3))),
-    Case("deque.locks", lambda stack: collections.deque([threading.Lock()], 1), lambda d: d.maxlen == 1 and not d[0].locked() or 1 / 0),
+    Case(
+        "deque.locks",
+        lambda stack: collections.deque([threading.Lock()], 1),
+        lambda d: (d.maxlen == 1 and not d[0].locked()) or 1 / 0,
+    ),
     Case("OrderedDict", lambda stack: ordered(), same(ordered())),
     Case("Counter", lambda stack: counted(), same(counted())),
     Case("UserDict", lambda stack: Own(a=1), same(Own(a=1))),
     Case("UserList", lambda stack: Listing([1]), same(Listing([1]))),
-    Case("UserString", lambda stack: collections.UserString("x"), same(collections.UserString("x"))),
+    Case(
+        "UserString", lambda stack: collections.UserString("x"), same(collections.UserString("x"))
+    ),
     Case("ChainMap", chain, chain_works),
     Case("defaultdict", default, default_works),
-    Case("complex", lambda stack: [1j, frozenset([1]), 2**70, "\ud800"], same([1j, frozenset([1]), 2**70, "\ud800"])),
+    Case(
+        "complex",
+        lambda stack: [1j, frozenset([1]), 2**70, "\ud800"],
+        same([1j, frozenset([1]), 2**70, "\ud800"]),
+    ),
 ]

@@ -234,7 +234,10 @@ def values_work(received: Any) -> None:
 
 def keys(stack: ExitStack) -> Any:
     first, second = Node("first"), Node("second")
-    return {"held": [first, second], "weak": weakref.WeakKeyDictionary({first: 1, second: threading.Lock()})}
+    return {
+        "held": [first, second],
+        "weak": weakref.WeakKeyDictionary({first: 1, second: threading.Lock()}),
+    }
 
 
 def keys_work(received: Any) -> None:
@@ -354,7 +357,11 @@ CASES = [
     Case("method.alone", alone(lambda node: weakref.WeakMethod(node.call)), dead),
     Case("proxy", plain_proxy, plain_proxy_works),
     Case("proxy.callable", proxied, proxied_works),
-    Case("proxy.class", lambda stack: [weakref.proxy(Node)], lambda r: r[0].call is Node.call or 1 / 0),
+    Case(
+        "proxy.class",
+        lambda stack: [weakref.proxy(Node)],
+        lambda r: r[0].call is Node.call or 1 / 0,
+    ),
     Case("proxy.dead", dead_proxy(Slotted), dead_proxy_works(weakref.ProxyType)),
     Case("proxy.callable.dead", dead_proxy(Node), dead_proxy_works(weakref.CallableProxyType)),
     Case("values", values, values_work),

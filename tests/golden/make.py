@@ -8,23 +8,56 @@ wire shape is one more number. Numbers 1 were made on the oldest supported Pytho
 from __future__ import annotations
 
 import _pydecimal
+import _random
 import _threading_local
 import asyncio
+import bz2
+import codecs
+import collections
+import configparser
+import contextlib
+import contextvars
+import csv
+import dataclasses
+import datetime
+import dbm.dumb
 import decimal
+import functools
+import gzip
+import hashlib
+import heapq
+import io
+import itertools
 import json
 import logging
+import lzma
+import mailbox
+import mmap
 import multiprocessing
+import operator
+import os
 import platform
 import queue
+import random
+import re
 import sched
+import shelve
+import shlex
 import socket
 import sqlite3
 import ssl
+import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
+import types
+import typing
+import unicodedata
+import weakref
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -32,8 +65,10 @@ from contextvars import Context, ContextVar
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import daskpickle
+from daskpickle.reducers.exceptions import LeftBehind
 
 FOLDER = Path(__file__).parent
 LIBRARIES = {"opencl": "pyopencl"}
@@ -178,6 +213,98 @@ def files(stack: ExitStack) -> dict[str, Any]:
     }
 
 
+def layers(stack: ExitStack) -> dict[str, Any]:
+    private = stack.enter_context(tempfile.TemporaryFile())
+    private.write(b"content")
+    text = io.TextIOWrapper(io.BytesIO(b"one\r\ntwo\r\n"), "ascii")
+    text.readline()
+    return {
+        "text": text,
+        "buffer": io.BufferedReader(io.BytesIO(b"content")),  # type: ignore[arg-type]
+        "compressed": io.TextIOWrapper(gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(b"text")))),
+        "private": private,
+    }
+
+
+def compressed(stack: ExitStack) -> dict[str, Any]:
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory()), "data")
+    path.write_bytes(gzip.compress(b"content"))
+    begun = bz2.BZ2File(io.BytesIO(bz2.compress(b"content")))
+    begun.read(3)
+    return {
+        "gzip": stack.enter_context(gzip.GzipFile(path)),
+        "bz2": begun,
+        "lzma": lzma.LZMAFile(io.BytesIO(lzma.compress(b"content"))),
+    }
+
+
+def zips(stack: ExitStack) -> dict[str, Any]:
+    archive = zipfile.ZipFile(io.BytesIO(), "w")
+    archive.writestr(zipfile.ZipInfo("name"), b"content")
+    member = archive.open("name")
+    member.read(3)
+    return {"archive": archive, "member": member}
+
+
+def tars(stack: ExitStack) -> dict[str, Any]:
+    archive = tarfile.open(fileobj=io.BytesIO(), mode="w|")
+    archive.addfile(tarfile.TarInfo("name"))
+    stack.callback(archive.close)
+    return {"stream": archive.fileobj}
+
+
+def tempfiles(stack: ExitStack) -> dict[str, Any]:
+    folder = tempfile.TemporaryDirectory()
+    stack.enter_context(folder)
+    return {"folder": folder}
+
+
+def system(stack: ExitStack) -> dict[str, Any]:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    folder.joinpath("name").touch()
+    with os.scandir(folder) as entries:
+        entry = next(iter(entries))
+    return {"environ": os.environ, "entry": entry, "parameters": os.sched_param(3)}
+
+
+def mmaps(stack: ExitStack) -> dict[str, Any]:
+    file = stack.enter_context(tempfile.TemporaryFile())
+    file.write(b"content")
+    file.flush()
+    memory = stack.enter_context(mmap.mmap(-1, 7))
+    memory.write(b"con")
+    read = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return {"memory": memory, "read": stack.enter_context(read)}
+
+
+def codings(stack: ExitStack) -> dict[str, Any]:
+    reader = codecs.getreader("utf-8")(io.BytesIO("one\nzw\u00f6".encode()))
+    reader.readline()
+    decoder = codecs.getincrementaldecoder("big5")()
+    decoder.decode("\u65e5".encode("big5")[:1])
+    utf8 = codecs.lookup("utf-8")
+    return {
+        "reader": reader,
+        "decoder": decoder,
+        "codec": decoder.codec,  # type: ignore[attr-defined]
+        "info": utf8,
+        "own": codecs.CodecInfo(utf8.encode, utf8.decode, name="own"),
+    }
+
+
+def shelves(stack: ExitStack) -> dict[str, Any]:
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    database = dbm.dumb.open(str(Path(folder, "data")), "n")
+    stack.callback(database.close)
+    return {"database": database, "shelf": shelve.Shelf({b"one": b"\x80\x04K\x01."})}
+
+
+def mailboxes(stack: ExitStack) -> dict[str, Any]:
+    box = mailbox.mbox(Path(stack.enter_context(tempfile.TemporaryDirectory()), "box"))
+    stack.callback(box.close)
+    return {"box": box}
+
+
 def sockets(stack: ExitStack) -> dict[str, Any]:
     server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     connected = stack.enter_context(socket.create_connection(server.getsockname()))
@@ -215,25 +342,175 @@ def opencl(stack: ExitStack) -> dict[str, Any]:
     }
 
 
+def callables(stack: ExitStack) -> dict[str, Any]:
+    key = functools.cmp_to_key(operator.sub)
+    return {
+        "cache": functools.lru_cache(3, True)(operator.neg),
+        "key": key,
+        "key of 3": key(3),
+        "manager": contextlib._GeneratorContextManager(heapq.merge, ([1],), {}),
+        "property": property(operator.neg, doc="x"),
+    }
+
+
+def exceptions(stack: ExitStack) -> dict[str, Any]:
+    error = ValueError("x", 1)
+    error.__cause__, error.__context__ = FileNotFoundError(2, "no", "f"), KeyError("k")
+    error.left = LeftBehind("generator", "<generator>", "It is one.")  # type: ignore[attr-defined]
+    return {"error": error, "own": configparser.NoOptionError("a", "b"), "left": error.left}  # type: ignore[attr-defined]
+
+
+def sentinels(stack: ExitStack) -> dict[str, Any]:
+    return {
+        "missing": dataclasses.MISSING,
+        "object": configparser._UNSET,
+        "token": contextvars.Token.MISSING,
+    }
+
+
+def typings(stack: ExitStack) -> dict[str, Any]:
+    return {"spec": typing.ParamSpec("Golden"), "new": typing.NewType("Golden", int)}
+
+
+def views(stack: ExitStack) -> dict[str, Any]:
+    ordered = collections.OrderedDict(a=1)
+    return {
+        "memory": memoryview(bytearray(range(8)))[2:6].cast("h"),
+        "shared": memoryview(bytearray(4)).cast("i"),
+        "keys": {"a": 1}.keys(),
+        "items": ordered.items(),
+        "proxy": types.MappingProxyType(ordered),
+    }
+
+
+def weak(stack: ExitStack) -> dict[str, Any]:
+    return {
+        "ref": weakref.ref(queue.Queue),
+        "dead": weakref.ref(set()),
+        "method": weakref.WeakMethod(queue.Queue().get),
+        "proxy": weakref.proxy(queue.Queue),
+        "values": weakref.WeakValueDictionary(a=queue.Queue),
+        "keys": weakref.WeakKeyDictionary({queue.Queue: 1}),
+        "set": weakref.WeakSet([queue.Queue]),
+    }
+
+
+def capsules(stack: ExitStack) -> dict[str, Any]:
+    return {"of datetime": datetime.datetime_CAPI}  # type: ignore[attr-defined]
+
+
+def csv_rows(stack: ExitStack) -> dict[str, Any]:
+    reader = csv.reader(iter(["a;b", "c;d"]), delimiter=";")
+    next(reader)
+    return {"reader": reader, "writer": csv.writer(io.StringIO()), "dialect": reader.dialect}
+
+
+def hashes(stack: ExitStack) -> dict[str, Any]:
+    own: Any = getattr(hashlib, "__get_builtin_constructor")
+    return {"of OpenSSL": hashlib.sha256(), "shake": hashlib.shake_128(), "own": own("md5")()}
+
+
+def iterators(stack: ExitStack) -> dict[str, Any]:
+    begun = itertools.pairwise([1, 2, 3])
+    next(begun)
+    return {"new": itertools.pairwise([1, 2]), "begun": begun}
+
+
+def json_parts(stack: ExitStack) -> dict[str, Any]:
+    encoder: Any = json.encoder.c_make_encoder  # type: ignore[attr-defined]
+    escape = json.encoder.encode_basestring_ascii
+    return {
+        "scanner": json.JSONDecoder(strict=False).scan_once,  # type: ignore[attr-defined]
+        "encoder": encoder(None, sorted, escape, None, ":", ",", True, False, False),
+    }
+
+
+def mocks(stack: ExitStack) -> dict[str, Any]:
+    return {"call": mock.call.a(1).b(2, c=3)}
+
+
+def natives(stack: ExitStack) -> dict[str, Any]:
+    unpacking = struct.iter_unpack("<h", bytes(range(6)))
+    next(unpacking)
+    return {
+        "struct": struct.Struct("<hI"),
+        "unpacking": unpacking,
+        "system random": random.SystemRandom(),
+        "random": _random.Random(4),
+        "unicode": unicodedata.ucd_3_2_0,
+    }
+
+
+def prompts(stack: ExitStack) -> dict[str, Any]:
+    return {"shlex": shlex.shlex(sys.stdin)}
+
+
+def regexes(stack: ExitStack) -> dict[str, Any]:
+    lexer: Any = re.Scanner  # type: ignore[attr-defined]
+    matches = list(re.finditer(r"(?P<x>b)(c)?", "abcab"))
+    return {
+        "match": re.compile("b").match("abc", 1),
+        "iterated": matches[1],
+        "lexer": lexer([(r"\d+", operator.is_), (r"\s+", None)], re.I),
+    }
+
+
 MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
+    "callables": [callables],
+    "capsules": [capsules],
+    "codings": [codings],
+    "compressed": [compressed],
     "contexts": [contexts],
+    "csv": [csv_rows],
     "event_loops": [event_loops],
+    "exceptions": [exceptions],
     "executors": [executors],
     "files": [files],
+    "hashes": [hashes],
+    "iterators": [iterators],
+    "json": [json_parts],
+    "layers": [layers],
     "locks": [locks, fresh_locks],
     "logs": [logs],
+    "mailboxes": [mailboxes],
+    "mmaps": [mmaps],
+    "mocks": [mocks],
+    "natives": [natives],
     "opencl": [opencl],
     "processes": [processes],
+    "prompts": [prompts],
     "queues": [queues],
+    "regexes": [regexes],
     "running": [running],
     "schedulers": [schedulers],
+    "sentinels": [sentinels],
+    "shelves": [shelves],
     "sockets": [sockets],
     "sqlite": [sqlite],
+    "system": [system],
+    "tars": [tars],
+    "tempfiles": [tempfiles],
     "thread_locals": [thread_locals],
+    "typings": [typings],
+    "views": [views],
+    "weak": [weak],
+    "zips": [zips],
 }
 
 #: What is written down of an object beside its class, and compared where it is loaded.
 FACTS: dict[str, Callable[[Any], Any]] = {
+    "_csv.Dialect": lambda d: [d.delimiter, d.quotechar, d.lineterminator, d.strict],
+    "_csv.reader": lambda r: [r.line_num, next(r), r.dialect.delimiter],
+    "_csv.writer": lambda w: w.writerow([1, "a b"]),
+    "_hashlib.HASH": lambda h: [h.name, h.hexdigest()],
+    "_hashlib.HASHXOF": lambda h: [h.name, h.hexdigest(9)],
+    "_json.Encoder": lambda e: "".join(e({"b": {2, 1}, "a": None}, 0)),
+    "_json.Scanner": lambda s: s('{"a": [1.5, "\t"]}', 0),
+    "_md5.md5": lambda h: [h.name, h.hexdigest()],
+    "_random.Random": lambda r: r.random(),
+    "_struct.Struct": lambda s: s.format,
+    "_struct.unpack_iterator": list,
+    "itertools.pairwise": list,
     "_contextvars.Context": lambda c: sorted([v.name, str(value)] for v, value in c.items()),
     "_contextvars.ContextVar": lambda v: [v.name, str(Context().run(v.get, None))],
     "_queue.SimpleQueue": lambda q: None if q.empty() else [q.qsize(), q.get()],
@@ -256,6 +533,38 @@ FACTS: dict[str, Callable[[Any], Any]] = {
     "threading.Semaphore": lambda s: s._value,
     "threading.Thread": lambda t: [t.name, t.daemon, t.ident is None, t.is_alive()],
     "threading.Timer": lambda t: [t.interval, t.args, t.kwargs, t.finished.is_set()],
+    "builtins.ValueError": lambda e: [e.args, repr(e.__cause__), repr(e.__context__), repr(e.left)],
+    "builtins.dict_keys": list,
+    "builtins.mappingproxy": dict,
+    "builtins.memoryview": lambda v: [v.tolist(), v.format, v.readonly],
+    "builtins.object": lambda o: o is configparser._UNSET,
+    "builtins.odict_items": list,
+    "builtins.property": lambda p: [p.fget is operator.neg, p.__doc__],
+    "configparser.NoOptionError": lambda e: [str(e), e.option],
+    "daskpickle.reducers.exceptions.LeftBehind": lambda left: [repr(left), left.why],
+    "dataclasses._MISSING_TYPE": lambda m: m is dataclasses.MISSING,
+    "contextlib._GeneratorContextManager": lambda m: m.__enter__(),
+    "functools.KeyWrapper": lambda k: getattr(k, "obj", None),
+    "functools._lru_cache_wrapper": lambda c: [c(3), c.cache_parameters()],
+    "typing.NewType": lambda n: [n.__name__, n.__supertype__.__name__],
+    "weakref.ReferenceType": lambda r: r() is queue.Queue,
+    "re.Match": lambda m: [m.regs, m.groupdict(), m.pos, m.endpos, m.string, m.re.pattern],
+    "re.Scanner": lambda s: s.scan("1 2?"),
+    "shlex.shlex": lambda s: sorted(vars(s)) == sorted(vars(shlex.shlex(""))),
+    "unicodedata.UCD": lambda u: u.unidata_version,
+    "unittest.mock._Call": repr,
+    "weakref.WeakKeyDictionary": lambda d: d[queue.Queue],
+    "weakref.WeakMethod": lambda r: r() is None,
+    "weakref.WeakValueDictionary": lambda d: d["a"] is queue.Queue,
+    "bz2.BZ2File": lambda f: [f.tell(), f.read().decode()],
+    "codecs.CodecInfo": lambda i: [i.name, i.decode(b"a")[0]],
+    "encodings.big5.IncrementalDecoder": lambda d: d.decode(b"\xe9"),
+    "encodings.utf_8.StreamReader": lambda r: r.read(),
+    "lzma.LZMAFile": lambda f: [f.tell(), f.read().decode()],
+    "os._Environ": lambda e: e is os.environ,
+    "shelve.Shelf": dict,
+    "tarfile._Stream": lambda s: [s.mode, s.pos],
+    "zipfile.ZipFile": lambda z: z.namelist(),
 }
 
 
