@@ -231,7 +231,9 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
         except RefusedError as exc:
             exc.hint = exc.hint or hint
             raise
-        if subclasses and reduced is not NotImplemented:
+        if reduced is NotImplemented:
+            return _declined(obj) if hasattr(reduce, "quiet") else reduced
+        if subclasses:
             reduced = _as_subclass(obj, cls, reduced, hint)
         if type(reduced) is Recipe:
             return reduced.bind(obj, type(obj), scope).reduce()
@@ -718,7 +720,9 @@ def register(
     default
         Make this action the default one of the class.
     subclasses
-        Use it for subclasses too, unless one says itself how it is pickled.
+        Use it for subclasses too, unless one says itself how it is pickled. For some it may return
+        `NotImplemented`, and so may a reducer of a metaclass, which is asked about classes: they
+        travel as they do without it.
     veto
         Use it before every other registration, for subclasses as well.
     replace

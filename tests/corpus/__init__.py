@@ -17,6 +17,7 @@ __all__ = ["DOMAINS", "Case", "cases"]
 
 DOMAINS = (
     "archives",
+    "cdata",
     "classes",
     "contexts",
     "errors",
@@ -56,6 +57,8 @@ class Case:
         The first and the last Python that has it.
     host
         Whether only another process of the same host can use it: such as shared memory.
+    data
+        Whether it is the same where it was scattered: it is pickled and loaded by other threads.
     """
 
     id: str
@@ -64,6 +67,7 @@ class Case:
     refused: str = ""
     versions: tuple[tuple[int, int], tuple[int, int]] = ((3, 10), (3, 99))
     host: bool = False
+    data: bool = True
 
     def __post_init__(self) -> None:
         if (self.check is None) != bool(self.refused):
