@@ -6,7 +6,8 @@ Notes
   as a token, its name and its default: each process has one for it; it comes home as the original.
   A context travels as its variables and their values, that of `decimal` included.
 - Lost: the value of a variable, which belongs to a context. The current context of the receiver
-  stays what it is: call ``context.run``.
+  stays what it is: call ``context.run``. Of a context, the variables of Dask and of daskpickle, such
+  as the current client: each process has its own.
 - Refused: a token of `contextvars.ContextVar.set`; a context of which a value cannot travel.
 
 A variable has no weak references, and its makers are told to keep it for ever: so is it here.
@@ -127,14 +128,20 @@ def rebuild_decimal_variable() -> Any:
 @register(
     Context,
     travels="its variables and their values",
-    lost="nothing",
+    lost="what Dask has in it",
     refused="if a value cannot travel",
     hint="Pass the values that the task needs.",
 )
 def reduce_context(context: Any) -> Reduced:
     """Say what its variables are set to, in an order that other processes have as well."""
-    items = tuple(sorted(context.items(), key=lambda item: item[0].name))
+    found = sorted(context.items(), key=lambda item: item[0].name)
+    items = tuple(item for item in found if not is_of_dask(item[0]))
     return rebuild_context, (), items, None, None, fill_context
+
+
+def is_of_dask(variable: Any) -> bool:
+    """Tell whether a variable says what this process is for Dask."""
+    return find_place(variable).module.partition(".")[0] in ("dask", "daskpickle", "distributed")
 
 
 def rebuild_context() -> Any:

@@ -6,8 +6,8 @@ Notes
   that it has in the thread that pickles it. A thread in which it arrives has these, unless it has
   some already; any other thread there sees it as new, as it would where it came from. It comes home
   as the original.
-- Lost: what other threads have set. What arrives as data, and not with the task that uses it, is
-  loaded by another thread than that of the task.
+- Lost: what other threads have set. Data that is scattered, or returned by a task, is pickled and
+  loaded by other threads than those that use it: there it arrives as new.
 - Refused: if an attribute cannot travel.
 - The one written in Python has no weak references: without a token, each arrival is its own.
 """

@@ -240,11 +240,11 @@ async def awaited_condition(condition: Any) -> None:
 
 def shared_lock(stack: ExitStack) -> Any:
     lock = asyncio.Lock()
-    return [lock, asyncio.Condition(lock)]
+    return {"of": {"lock": lock, "condition": asyncio.Condition(lock)}}
 
 
 async def share(received: Any) -> None:
-    lock, condition = received
+    lock, condition = received["of"].values()
     async with lock:
         assert condition.locked()
     await notifies(condition)

@@ -89,17 +89,22 @@ def cases(kind: str, base: Any) -> list[Case]:
     def is_cyclic(received: Any) -> None:
         assert received.me[0] is received
 
+    class Used:
+        """Holds a function, and what it uses."""
+
     def used(stack: ExitStack) -> Any:
-        local = base()
+        made: Any = Used()
+        local = made.local = base()
 
         def count() -> int:
             local.n = getattr(local, "n", 0) + 1
             return int(local.n)
 
-        return [count, local]
+        made.count = count
+        return made
 
     def counts(received: Any) -> None:
-        count, local = received
+        count, local = received.count, received.local
         before = getattr(local, "n", 0)
         assert (count(), count(), elsewhere(count), count()) == (
             before + 1,
@@ -116,14 +121,14 @@ def cases(kind: str, base: Any) -> list[Case]:
 
     return [
         Case(f"{kind}", lambda stack: base(), empty),
-        Case(f"{kind}.filled", filled, is_filled),
+        Case(f"{kind}.filled", filled, is_filled, data=False),
         Case(f"{kind}.another_thread", of_another_thread, empty),
-        Case(f"{kind}.subclass", sub, is_sub),
+        Case(f"{kind}.subclass", sub, is_sub, data=False),
         Case(f"{kind}.subclass.plain", plain_sub, is_plain_sub),
-        Case(f"{kind}.subclass.default", default, is_default),
-        Case(f"{kind}.cyclic", cyclic, is_cyclic),
+        Case(f"{kind}.subclass.default", default, is_default, data=False),
+        Case(f"{kind}.cyclic", cyclic, is_cyclic, data=False),
         Case(f"{kind}.function", used, counts),
-        Case(f"{kind}.frame", unfit, refused="call"),
+        Case(f"{kind}.frame", unfit, refused="call", data=False),
     ]
 
 

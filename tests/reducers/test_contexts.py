@@ -171,6 +171,18 @@ def test_a_module_that_travels_by_value_is_no_place(module: Any) -> None:
     assert module.__name__.encode() not in data
 
 
+def test_what_a_process_is_for_dask_does_not_travel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as its current client, which no other process could have."""
+    name = "distributed.module_of_a_variable"
+    module: Any = types.ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, module)
+    module.variable = ContextVar[Any]("_current_client")
+    context = Context()
+    context.run(module.variable.set, sys._getframe())
+    context.run(GLOBAL.set, 1)
+    assert list(sent_again(context)) == [GLOBAL]
+
+
 def test_a_context_may_lead_back_to_itself() -> None:
     """Its values are set after it was made."""
     context = Context()
