@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -21,13 +20,8 @@ from daskpickle import register
 from daskpickle.errors import RefusedError
 
 HINT = "Pass the bytes, or the digest; or make it inside the task."
+own_constructor: Any = getattr(hashlib, "__get_builtin_constructor")
 LENGTH = 32  # of the digests that are compared, where it is asked for
-
-
-def new(obj: Any) -> tuple[Callable[..., Any], str]:
-    """Return what makes a hash of this kind and name."""
-    module = importlib.import_module(type(obj).__module__)
-    return getattr(module, "new", None) or getattr(module, obj.name), obj.name
 
 
 def digest(obj: Any) -> bytes:
@@ -37,26 +31,27 @@ def digest(obj: Any) -> bytes:
 
 def reduce_hash(obj: Any) -> tuple[Any, ...]:
     """Say its name, if it has the digest of nothing."""
-    make, name = new(obj)
-    if digest(obj) != digest(rebuild_hash(make, name)):
-        raise RefusedError(
-            obj, "Its state cannot leave the process: it was fed, or has a key or size of its own."
-        )
-    return rebuild_hash, (make, name)
+    kind = obj.name, type(obj).__module__ != "_hashlib"
+    if digest(obj) != digest(rebuild_hash(*kind)):
+        why = "Its state cannot leave the process: it was fed, or has a key or size of its own."
+        raise RefusedError(obj, why)
+    return rebuild_hash, kind
 
 
-def rebuild_hash(make: Callable[..., Any], name: str) -> Any:
-    """Make a new one."""
-    return make(name) if make.__name__ == "new" else make()
+def rebuild_hash(name: str, own: bool) -> Any:
+    """Make a new one: Python's own, or that of OpenSSL; or the other one, if there is only that."""
+    with suppress(ValueError):
+        if own:
+            return own_constructor(name)()
+    return hashlib.new(name)
 
 
 def kinds() -> Iterator[type]:
-    """Yield the classes of hashes: those of OpenSSL, and those of Python's own."""
-    own: Any = getattr(hashlib, "__get_builtin_constructor")
+    """Yield the classes of hashes."""
     for name in sorted(hashlib.algorithms_guaranteed):
-        with suppress(ValueError):  # this Python was built without it
-            yield type(hashlib.new(name))
-            yield type(own(name)())
+        for own in (False, True):
+            with suppress(ValueError):  # this Python was built without it
+                yield type(rebuild_hash(name, own))
 
 
 for cls in dict.fromkeys(kinds()):

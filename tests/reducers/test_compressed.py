@@ -110,7 +110,11 @@ def test_what_closes_its_file_still_does(owned: bool, tmp_path: Path) -> None:
     """And what was given one to read does not."""
     path = tmp_path / "data"
     path.write_bytes(gzip.compress(DATA))
-    with path.open("rb") as source, gzip.GzipFile(path) as own, gzip.GzipFile(fileobj=source) as given:
+    with (
+        path.open("rb") as source,
+        gzip.GzipFile(path) as own,
+        gzip.GzipFile(fileobj=source) as given,
+    ):
         data = daskpickle.dumps(own if owned else given)
     with elsewhere(), handles.running_task(), handles.opening():
         received = daskpickle.loads(data)

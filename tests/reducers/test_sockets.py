@@ -6,10 +6,10 @@ import _socket
 import datetime
 import functools
 import os
-import selectors
 import socket
 import ssl
 import struct
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -595,6 +595,34 @@ class TestContext(ReducerContract):
         return facts, ciphers, received.get_ca_certs(binary_form=True)
 
 
+class Noted(ssl.SSLContext):
+    """A context of a user's own."""
+
+    note: str
+
+
+class TestContextSubclass(TestContext):
+    def make(self) -> Any:
+        context = Noted(ssl.PROTOCOL_TLS_CLIENT)
+        context.note = "mine"
+        return context
+
+    def same(self, sent: Any, received: Any) -> bool:
+        assert (type(received), received.note) == (Noted, "mine")
+        return super().same(sent, received)
+
+
+class TestServerContext(TestContext):
+    def make(self) -> Any:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.num_tickets = 1
+        return context
+
+    def same(self, sent: Any, received: Any) -> bool:
+        assert received.num_tickets == 1
+        return super().same(sent, received)
+
+
 class TestDefaultContext(TestContext):
     def make(self) -> Any:
         return ssl.create_default_context()
@@ -718,6 +746,19 @@ def test_a_missing_unix_server_is_seen_at_once(tmp_path: Path, cleanup: ExitStac
     sent = cleanup.enter_context(connect(server))
     (tmp_path / "s").unlink()
     assert why(sent) == f"Its peer is not there any more: {tmp_path / 's'}."
+
+
+def test_ports_are_looked_up_once_per_connection(
+    monkeypatch: pytest.MonkeyPatch, server: Server, cleanup: ExitStack
+) -> None:
+    """Whether a connection was accepted does not change."""
+    sent = cleanup.enter_context(connect(server))
+    module: Any = sys.modules["daskpickle.reducers.sockets"]
+    looked: list[Any] = []
+    monkeypatch.setattr(module, "_is_listened_at", lambda *args: looked.append(args))
+    for _ in range(3):
+        daskpickle.dumps(sent)
+    assert looked == [(sent.family, *sent.getsockname())]
 
 
 def test_only_options_that_were_set_travel() -> None:
@@ -883,18 +924,12 @@ def test_another_protocol_is_not_spoken(tls_server: Server, cleanup: ExitStack) 
             received.version()
 
 
-def test_a_client_certificate_does_not_travel(tls12_server: Server, cleanup: ExitStack) -> None:
-    """CPython does not show it; the server says so, where it is asked for."""
-    authority().configure_trust(tls12_server.context)
-    tls12_server.context.verify_mode = ssl.CERT_REQUIRED
+def test_a_client_with_a_certificate_is_refused(tls12_server: Server, cleanup: ExitStack) -> None:
+    """Without its key, it would not be let in where it arrives."""
     context = client_context()
     certificate().configure_cert(context)
     sent = cleanup.enter_context(connect_tls(tls12_server, context))
-    data = daskpickle.dumps(sent)
-    with elsewhere():
-        received = daskpickle.loads(data)
-        with pytest.raises(HandleError, match="HANDSHAKE_FAILURE"):
-            received.version()
+    assert why(sent) == "Its context has a private key, which CPython does not show."
 
 
 def test_the_plain_socket_beside_a_tls_socket_travels(
@@ -932,15 +967,34 @@ def test_a_context_is_one_object_per_state() -> None:
 
 @pytest.mark.parametrize("name", ["PROTOCOL_TLS", "PROTOCOL_TLSv1_2"])
 def test_a_context_of_a_deprecated_protocol_travels(name: str) -> None:
-    """Where deprecations are no errors; such a context cannot be made either."""
+    """Also where deprecations are errors: nobody made it there."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         context = ssl.SSLContext(getattr(ssl, name))
         context.options |= ssl.OP_NO_TLSv1
-        data = daskpickle.dumps(context)
-        with elsewhere():
-            received = daskpickle.loads(data)
-        assert TestContext.use(received) == TestContext.use(context)
+    data = daskpickle.dumps(context)
+    with elsewhere():
+        received = daskpickle.loads(data)
+    assert TestContext.use(received) == TestContext.use(context)
+
+
+class Changed(ssl.SSLContext):
+    """A context that does something else than it is told."""
+
+    @property
+    def options(self) -> Any:
+        return super().options
+
+    @options.setter
+    def options(self, value: Any) -> None:
+        raise NotImplementedError
+
+
+def holding() -> ssl.SSLContext:
+    """A client's context with a key."""
+    context = client_context()
+    certificate().configure_cert(context)
+    return context
 
 
 def naming() -> ssl.SSLContext:
@@ -982,11 +1036,58 @@ def pinning() -> ssl.SSLContext:
 class TestContextRefusals(ReducerContract):
     def refused(self) -> list[tuple[Callable[[], Any], str]]:
         return [
-            (server_context, "Its context is for servers"),
-            (naming, "Its context is for servers"),
+            (server_context, "Its context has a private key"),
+            (holding, "Its context has a private key"),
+            (naming, "Its context asks a function"),
+            (
+                lambda: Changed(ssl.PROTOCOL_TLS_CLIENT),
+                "Its context is of a class that is set up in a way of its own",
+            ),
             (revoking, "Its context has revocation lists"),
             (pinning, "Its context trusts certificates that are no authorities"),
         ]
+
+
+def agreed(client: ssl.SSLContext, *protocols: str) -> str | None:
+    """The ALPN protocol that a client and a server with these protocols agree on."""
+    server = server_context()
+    server.set_alpn_protocols(protocols)
+    left, right = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(left, right, server_hostname="localhost"),
+        server.wrap_bio(right, left, server_side=True),
+    ]
+    for end in ends * 2:
+        with suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    return ends[0].selected_alpn_protocol()
+
+
+def test_alpn_protocols_arrive() -> None:
+    """Those that were set are offered, in their order; none if there are none."""
+    sent = client_context()
+    assert agreed(daskpickle.loads(daskpickle.dumps(sent)), "h2") is None
+    sent.set_alpn_protocols(["http/1.1", "h2", "x" * 255])
+    with elsewhere():
+        received = daskpickle.loads(daskpickle.dumps(sent))
+        assert agreed(received, "x" * 255) == "x" * 255
+        assert agreed(received, "h2", "http/1.1") == agreed(sent, "h2", "http/1.1")
+
+
+@pytest.mark.parametrize("shown", ["nothing", "no key"])
+def test_where_contexts_are_not_to_be_looked_into(
+    monkeypatch: pytest.MonkeyPatch, shown: str
+) -> None:
+    """Servers are refused, for they may have a key; clients travel."""
+    module: Any = sys.modules["daskpickle.reducers.sockets"]
+    memory = module._memory()
+    found = None if shown == "nothing" else (memory[0], None)
+    monkeypatch.setattr(module, "_memory", lambda: found)
+    assert why(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)).startswith("Its context has a private key")
+    sent = client_context("h2")
+    with elsewhere():
+        received = daskpickle.loads(daskpickle.dumps(sent))
+        assert agreed(received, "h2") == (None if shown == "nothing" else "h2")
 
 
 def test_what_a_context_refuses_its_sockets_refuse() -> None:
@@ -1017,10 +1118,3 @@ def test_authorities_in_a_file_are_those_of_the_sender(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with elsewhere():
         assert daskpickle.loads(daskpickle.dumps(context)).get_ca_certs() == []
-
-
-@pytest.mark.parametrize("make", [selectors.SelectSelector, selectors.DefaultSelector])
-def test_a_selector_is_refused(make: Callable[[], Any]) -> None:
-    """A selector, which pickles when it is written in Python, would watch other descriptors."""
-    with make() as selector, pytest.raises(RefusedError, match="it watches descriptors"):
-        daskpickle.dumps({"selector": selector})
