@@ -6,8 +6,8 @@ Notes
   as a token, its name and its default: each process has one for it; it comes home as the original.
   A context travels as its variables and their values, that of `decimal` included.
 - Lost: the value of a variable, which belongs to a context. The current context of the receiver
-  stays what it is: call ``context.run``. Of a context, the variables of Dask and of daskpickle, such
-  as the current client: each process has its own.
+  stays what it is: call ``context.run``. Of a context, what Dask and daskpickle have in it, such as
+  the current client: each process has its own.
 - Refused: a token of `contextvars.ContextVar.set`; a context of which a value cannot travel.
 
 A variable has no weak references, and its makers are told to keep it for ever: so is it here.
