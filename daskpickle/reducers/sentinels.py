@@ -28,8 +28,8 @@ from cloudpickle import cloudpickle
 from daskpickle import register
 from daskpickle.handles import Call, neutral
 
-_names: dict[int, tuple[str, str]] = {}
-_seen: tuple[int, int] = (0, 0)
+#: What modules have, by the ids of that; and what there was when this was looked up.
+_known: tuple[dict[int, tuple[str, str]], tuple[int, int]] = ({}, (0, 0))
 
 
 @register(
@@ -42,13 +42,20 @@ _seen: tuple[int, int] = (0, 0)
 @neutral
 def reduce_object(obj: object) -> Any:
     """Say which module has it, if one does: it has no attributes that could tell."""
-    name = _names.get(id(obj))
-    if name is None or _variables(sys.modules.get(name[0])).get(name[1]) is not obj:
+    name = _find(obj)
+    if name is None:
         _refresh()
-        name = _names.get(id(obj))
-        if name is None or _variables(sys.modules.get(name[0])).get(name[1]) is not obj:
-            return NotImplemented
+        name = _find(obj)
+    if name is None or cloudpickle._is_registered_pickle_by_value(sys.modules[name[0]]):
+        return NotImplemented
     return getattr, (Call(cloudpickle.subimport, name[0]), name[1])
+
+
+def _find(obj: object) -> tuple[str, str] | None:
+    name = _known[0].get(id(obj))
+    if name is not None and _variables(sys.modules.get(name[0])).get(name[1]) is not obj:
+        return None  # that was another one
+    return name
 
 
 def _variables(module: Any) -> dict[str, Any]:
@@ -60,22 +67,19 @@ def _variables(module: Any) -> dict[str, Any]:
 
 def _refresh() -> None:
     """Look through all modules again, if there are others than last time, or other variables."""
-    global _seen
+    global _known
     modules = [(name, _variables(module)) for name, module in list(sys.modules.items())]
     seen = len(modules), sum(len(variables) for _, variables in modules)
-    if seen == _seen:
+    if seen == _known[1]:
         return
-    _names.clear()
+    names: dict[int, tuple[str, str]] = {}
     for module, variables in modules:
-        spec = variables.get("__spec__")
-        if spec is None or module in ("__main__", "__mp_main__"):
-            continue
-        if cloudpickle._is_registered_pickle_by_value(sys.modules.get(module, sys)):
+        if variables.get("__spec__") is None or module in ("__main__", "__mp_main__"):
             continue
         for name, value in list(variables.items()):
             if type(value) is object:
-                _names.setdefault(id(value), (module, name))
-    _seen = seen
+                names.setdefault(id(value), (module, name))
+    _known = names, seen
 
 
 @neutral

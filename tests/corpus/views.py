@@ -326,7 +326,6 @@ CASES = [
     Case("range", lambda stack: range(1, 9, 2), same(range(1, 9, 2))),
     Case("slice", lambda stack: slice(1, None, 2), same(slice(1, None, 2))),
     Case("array", lambda stack: array.array("d", [1.5]), same(array.array("d", [1.5]))),
-    Case("array.unicode", lambda stack: array.array("u", "xy"), same(array.array("u", "xy"))),
     Case("bytearray", lambda stack: bytearray(b"x"), same(bytearray(b"x"))),
     Case("deque", lambda stack: collections.deque([1, 2], 3), same(collections.deque([1, 2], 3))),
     Case(
