@@ -77,7 +77,9 @@ def make_objects(module: ModuleType) -> Iterator[tuple[str, Any]]:
     """Yield what the module holds, and up to two objects of each of its classes."""
     for name, value in sorted(vars(module).items()):
         if not isinstance(value, type):
-            if not isinstance(value, (*PLAIN, ModuleType, list, dict)) and not name.startswith("__"):
+            if not isinstance(value, (*PLAIN, ModuleType, list, dict)) and not name.startswith(
+                "__"
+            ):
                 yield f"{module.__name__}.{name}", value
             continue
         with suppress(Exception):
@@ -208,7 +210,15 @@ def ask(role: str, module: str, folder: str) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     while True:
-        command = [sys.executable, "-m", "corpus.walk", role, module, folder, json.dumps([*answers])]
+        command = [
+            sys.executable,
+            "-m",
+            "corpus.walk",
+            role,
+            module,
+            folder,
+            json.dumps([*answers]),
+        ]
         with tempfile.TemporaryDirectory() as there:
             try:
                 run = subprocess.run(
