@@ -1,34 +1,35 @@
-"""Log handlers: a copy that shares its lock by token; those that would spoil a log are refused.
+"""Log handlers: what travels is how they are set up, and never their stream or their socket.
 
 Notes
 -----
-- Travels: its level, filters and formatter, and what it writes to by the rules for that: a stream
-  by those of files, so that an open log file is refused unless the policy says to append.
-- Lost: that ``logging.shutdown`` knows it. Loggers travel by name, without their handlers.
-- Refused: a handler that would empty its file when it opens it again; one that renames full files,
-  which the documentation of `logging` forbids to several processes; one that hands its records to a
-  queue of this process; one that holds a password.
+- Travels: its level, filters and formatter, and what it was made with. One that writes to a file
+  or to a socket opens it at its first record, as it does after its file was renamed, or its server
+  was gone. One that was given a stream, or a queue, has it by the rules for that.
+- Lost: that ``logging.shutdown`` knows it. Loggers travel by name, without their handlers; so does
+  `logging.Manager`, the registry of them all: each process has its own.
+- Refused: a handler that would empty its file when it opens it again; one that holds a password.
 
-The only thing that kept these from being pickled is the lock of every handler.
+The only thing that kept these from being pickled is the lock of every handler. Several processes
+that write to one file may mix their lines, and rename it under each other: `logging` says so.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
-from logging.handlers import BaseRotatingHandler, HTTPHandler, QueueHandler, SMTPHandler
+import socket
+from logging.handlers import HTTPHandler, SMTPHandler, SocketHandler, SysLogHandler
 from typing import Any
 
 from daskpickle import register
 from daskpickle.errors import RefusedError
+from daskpickle.handles import rebuild_handle
 
 HINT = "Add a handler inside the task; loggers travel by name."
-FACTS = "its attributes, its stream by the rules for files"
 
 
-def copy_handler(handler: Any) -> tuple[Any, ...]:
+def copy_handler(handler: Any, **changes: Any) -> tuple[Any, ...]:
     """Return the attributes as state, which is set after the object is known: cycles are fine."""
-    return rebuild_handler, (type(handler),), vars(handler)
+    return rebuild_handler, (type(handler),), {**vars(handler), **changes}
 
 
 def rebuild_handler(cls: type) -> Any:
@@ -38,44 +39,62 @@ def rebuild_handler(cls: type) -> Any:
 
 @register(
     logging.FileHandler,
-    travels=FACTS,
-    lost="that logging knew it",
+    travels="its attributes; opens its file at the first record",
+    lost="its stream, that logging knew it",
     refused="one in mode w or x, whose file would be emptied",
     hint=HINT,
     subclasses=True,
 )
 def reduce_file_handler(handler: Any) -> tuple[Any, ...]:
-    """Refuse what would empty its file; an open stream is refused, or not, as a file."""
-    if handler.stream is None and "a" not in handler.mode:
+    """Refuse what would empty its file; all is flushed after each record."""
+    if "a" not in handler.mode:
         raise RefusedError(handler, "It would empty its file where it arrives.")
-    return copy_handler(handler)
+    return copy_handler(handler, stream=None)
 
 
 @register(
-    BaseRotatingHandler,
-    action="refuse",
-    refused="always",
+    SocketHandler,
+    travels="its attributes; connects at the first record",
+    lost="its socket, that logging knew it",
+    refused="nothing",
     hint=HINT,
     subclasses=True,
 )
-def reduce_rotating_handler(handler: Any) -> Any:
-    """Refuse: one process would rename the file that another one writes to."""
-    raise RefusedError(handler, "It renames its file when that is full, under the other processes.")
+def reduce_socket_handler(handler: Any) -> tuple[Any, ...]:
+    """Leave out the socket, and when to try again to connect it."""
+    return copy_handler(handler, sock=None, retryTime=None)
 
 
 @register(
-    QueueHandler,
-    travels="its attributes, if its queue travels between processes",
-    lost="that logging knew it",
-    refused="with a queue of this process",
+    SysLogHandler,
+    travels="its attributes; connects at the first record",
+    lost="its socket, that logging knew it",
+    refused="nothing",
     hint=HINT,
     subclasses=True,
 )
-def reduce_queue_handler(handler: Any) -> tuple[Any, ...]:
-    """Refuse: a copy of the queue would swallow the records, for nobody listens to it."""
-    if isinstance(handler.queue, (queue.Queue, queue.SimpleQueue)):
-        raise RefusedError(handler, "Its queue is read in this process only.")
-    return copy_handler(handler)
+def reduce_syslog_handler(handler: Any) -> tuple[Any, ...]:
+    """Leave out the socket."""
+    state = {name: value for name, value in vars(handler).items() if name != "socket"}
+    return rebuild_syslog_handler, (type(handler), handler.address, handler.socktype), state
+
+
+def rebuild_syslog_handler(cls: Any, address: Any, socktype: Any) -> Any:
+    """Make a handler that has no socket yet."""
+    handler = object.__new__(cls)
+    handler.socket = None
+    if not hasattr(cls, "createSocket"):  # new in Python 3.11: it asks for one that is missing
+        args = (address, socktype)
+        handler.socket = rebuild_handle(
+            socket.socket, "fresh", repr(args), open_syslog_socket, args, {}
+        )
+    return handler
+
+
+def open_syslog_socket(address: Any, socktype: Any) -> Any:
+    """Make the socket of such a handler, connected or not."""
+    handler: Any = SysLogHandler(address, socktype=socktype)
+    return handler.socket
 
 
 @register(
@@ -106,3 +125,22 @@ def reduce_http_handler(handler: Any) -> tuple[Any, ...]:
     if handler.credentials:
         raise RefusedError(handler, "It holds a password.")
     return copy_handler(handler)
+
+
+@register(
+    logging.Manager,
+    travels="the receiver's own",
+    lost="nothing",
+    refused="nothing",
+    hint="Send the names of the loggers.",
+)
+def reduce_manager(manager: logging.Manager) -> Any:
+    """Say that it is the one of a process; another one is copied, and its loggers go by name."""
+    if manager is logging.Logger.manager:
+        return rebuild_manager, ()
+    return manager.__reduce_ex__(4)
+
+
+def rebuild_manager() -> logging.Manager:
+    """Return the registry of this process."""
+    return logging.Logger.manager

@@ -7,14 +7,18 @@ Notes
   connected anew. One that is not connected is new for each task. A closed one arrives closed.
 - TLS: also the context, ``server_hostname``, ``suppress_ragged_eofs``, and the ALPN protocol that
   was agreed on. A context arrives as one object per state, with its versions, ciphers, flags,
-  options and certificate authorities.
+  options, certificate authorities, ALPN protocols and attributes.
 - Lost: the local address, the sizes of buffers, what both ends know of each other (a login, a TLS
-  session, STARTTLS); of a context: ALPN protocols, client certificates and their keys, callbacks,
-  curves, ``keylog_filename``. CPython shows none of those.
+  session, STARTTLS); of a context: callbacks, curves, parameters for Diffie and Hellman, which
+  CPython does not show, and ``keylog_filename``.
 - Refused: listening; accepted, as long as the listening socket is there; bound but not connected; a
   peer without a name; bytes that arrived and were not read; broken, or half closed; a file of
-  ``makefile()`` that is open; contexts for servers, with revocation lists, or that trust single
-  certificates. TLS 1.3 hides whether bytes that were not read are data; such a socket travels.
+  ``makefile()`` that is open; contexts with a private key, which nobody reads out of them, with
+  revocation lists, with a callback for server names, or that trust single certificates. TLS 1.3
+  hides whether bytes that were not read are data; such a socket travels.
+- ALPN protocols, and whether there is a key, are read from the memory of a context, if that is laid
+  out as in CPython 3.10 to 3.14. If it is not, contexts for servers are refused, and those for
+  clients arrive without both.
 - Certificate authorities in a folder are unknown until they are used: a context that lists none,
   where the default is a folder, arrives with the default ones of the host that it arrives at.
 """
@@ -22,22 +26,25 @@ Notes
 from __future__ import annotations
 
 import _socket
+import _ssl
+import ctypes
 import errno
 import functools
 import hashlib
 import os
 import select
-import selectors
 import socket
 import ssl
 import struct
+import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError
-from daskpickle.handles import add_state, extra_state, intern, token_of
+from daskpickle.handles import IdentityMap, add_state, extra_state, intern, token_of
 
 OPTIONS = {
     "SOL_SOCKET": "SO_BROADCAST SO_DONTROUTE SO_KEEPALIVE SO_LINGER SO_OOBINLINE SO_REUSEADDR "
@@ -50,7 +57,14 @@ OPTIONS = {
 FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 KINDS = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
 RDHUP: int = getattr(select, "POLLRDHUP", 0)  # Linux only; elsewhere it is seen as unread bytes
+#: What a context is set up by: a class that has its own says itself what a context is.
+SETTINGS = (
+    "__new__ check_hostname load_verify_locations maximum_version minimum_version options "
+    "set_alpn_protocols set_ciphers verify_flags verify_mode"
+).split()
 HINT = "Connect inside the task."
+
+_accepted = IdentityMap()  # addresses of a connection, and whether it was accepted
 
 
 @register(
@@ -134,15 +148,6 @@ def reduce_bare_socket(sock: _socket.socket) -> NoReturn:
 
 
 @register(
-    selectors._BaseSelectorImpl, action="refuse", subclasses=True, refused="always",
-    hint="Make the selector inside the task.",
-)  # fmt: skip
-def reduce_selector(selector: Any) -> NoReturn:
-    """Refuse what finds its sockets by the numbers of their descriptors, which differ elsewhere."""
-    raise RefusedError(selector, "It watches descriptors of this process.")
-
-
-@register(
     ssl.SSLSocket, scope="thread", hint=HINT, travels="as a socket, its context, server name, ALPN",
     lost="as a socket, the TLS session", refused="as a socket, the server's end",
 )  # fmt: skip
@@ -199,10 +204,11 @@ def open_tls_socket(
 
 
 @register(
-    ssl.SSLContext, hint="Make the context inside the task.",
-    travels="versions, ciphers, verification, certificate authorities",
-    lost="client certificates and keys, ALPN protocols, callbacks",
-    refused="contexts for servers, revocation lists, trusted single certificates",
+    ssl.SSLContext, subclasses=True,
+    hint="Make the context inside the task, and load its key there from a file.",
+    travels="versions, ciphers, verification, certificate authorities, ALPN protocols, attributes",
+    lost="callbacks, curves, keylog_filename",
+    refused="private keys, revocation lists, trusted single certificates",
 )  # fmt: skip
 def reduce_context(context: ssl.SSLContext) -> Any:
     """Say all that CPython tells of it."""
@@ -220,8 +226,14 @@ def rebuild_context(key: str, *facts: Any) -> ssl.SSLContext:
 
 def _read_context(context: ssl.SSLContext, obj: object) -> tuple[Any, ...]:
     """Return the arguments of `_make_context`; refuse ``obj`` if they do not tell enough."""
-    if context.protocol == ssl.PROTOCOL_TLS_SERVER or context.sni_callback is not None:
-        raise RefusedError(obj, "Its context is for servers, whose keys CPython does not show.")
+    if any(getattr(type(context), name) is not getattr(ssl.SSLContext, name) for name in SETTINGS):
+        raise RefusedError(obj, "Its context is of a class that is set up in a way of its own.")
+    alpn, has_key = _hidden(context)
+    is_server = context.protocol == ssl.PROTOCOL_TLS_SERVER
+    if has_key or (has_key is None and is_server):
+        raise RefusedError(obj, "Its context has a private key, which CPython does not show.")
+    if context.sni_callback is not None:
+        raise RefusedError(obj, "Its context asks a function which server is meant.")
     stats = context.cert_store_stats()
     if stats["crl"]:
         raise RefusedError(obj, "Its context has revocation lists, which CPython does not show.")
@@ -240,7 +252,55 @@ def _read_context(context: ssl.SSLContext, obj: object) -> tuple[Any, ...]:
         context.check_hostname, int(context.verify_flags), int(context.minimum_version),
         int(context.maximum_version), ":".join(ciphers), context.security_level,
         context.post_handshake_auth, context.hostname_checks_common_name, authorities, default,
+        type(context), alpn, context.num_tickets if is_server else None, extra_state(context, None),
     )  # fmt: skip
+
+
+def _hidden(context: ssl.SSLContext) -> tuple[list[str], bool | None]:
+    """Return ALPN protocols, and whether there is a private key; None if nobody knows.
+
+    A context is a head, SSL_CTX, ALPN protocols and their length (CPython, Modules/_ssl.c,
+    PySSLContext).
+    """
+    memory = _memory()
+    if memory is None:
+        return [], None
+    look, key_of = memory
+    ssl_ctx, address, length = look(context)
+    packed = ctypes.string_at(address, length) if address else b""
+    alpn = []
+    while packed:
+        alpn.append(packed[1 : 1 + packed[0]].decode("ascii"))
+        packed = packed[1 + packed[0] :]
+    return alpn, None if key_of is None else bool(key_of(ssl_ctx))
+
+
+@functools.cache
+def _memory() -> Any:
+    """Return how to look into a context, once that has proved right; or None.
+
+    And the function of OpenSSL that tells the private key, where OpenSSL is a library.
+    """
+
+    def look(context: ssl.SSLContext) -> tuple[int, int, int]:
+        found = ctypes.string_at(id(context) + object.__basicsize__, struct.calcsize("PPI"))
+        ssl_ctx, address, length = struct.unpack("PPI", found)
+        return ssl_ctx, address, length
+
+    with suppress(Exception):
+        probe = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        before = look(probe)
+        probe.set_alpn_protocols(["daskpickle"])
+        after = look(probe)
+        if before != (after[0], 0, 0) or not before[0] or after[2] != 11:
+            return None
+        try:
+            key_of = ctypes.CDLL(_ssl.__file__).SSL_CTX_get0_privatekey
+        except (AttributeError, OSError):
+            return look, None
+        key_of.argtypes, key_of.restype = [ctypes.c_void_p], ctypes.c_void_p
+        return look, key_of
+    return None
 
 
 def _make_context(
@@ -257,21 +317,27 @@ def _make_context(
     hostname_checks_common_name: bool,
     authorities: bytes,
     default: bool,
+    cls: type[ssl.SSLContext] = ssl.SSLContext,
+    alpn: Sequence[str] = (),
+    num_tickets: int | None = None,
+    state: dict[str, Any] | None = None,
 ) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
-    context.check_hostname = False  # as long as it is true, nothing but CERT_REQUIRED is allowed
-    context.verify_mode = ssl.VerifyMode(verify_mode)
-    context.check_hostname = check_hostname
-    context.verify_flags = ssl.VerifyFlags(verify_flags)
-    if (
-        context.minimum_version != minimum_version
-    ):  # not to be set where the protocol is one version
-        context.minimum_version = ssl.TLSVersion(minimum_version)
-    if context.maximum_version != maximum_version:
-        context.maximum_version = ssl.TLSVersion(maximum_version)
-    if ciphers:
-        context.set_ciphers(f"{ciphers}:@SECLEVEL={security_level}")
-    context.options = ssl.Options(options)
+    with warnings.catch_warnings():  # some versions of TLS are deprecated
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context = ssl.SSLContext.__new__(cls, protocol)
+        # As long as this is true, nothing but CERT_REQUIRED is allowed.
+        context.check_hostname = False
+        context.verify_mode = ssl.VerifyMode(verify_mode)
+        context.check_hostname = check_hostname
+        context.verify_flags = ssl.VerifyFlags(verify_flags)
+        # Not to be set where the protocol is one version.
+        if context.minimum_version != minimum_version:
+            context.minimum_version = ssl.TLSVersion(minimum_version)
+        if context.maximum_version != maximum_version:
+            context.maximum_version = ssl.TLSVersion(maximum_version)
+        if ciphers:
+            context.set_ciphers(f"{ciphers}:@SECLEVEL={security_level}")
+        context.options = ssl.Options(options)
     context.post_handshake_auth = post_handshake_auth
     if context.hostname_checks_common_name != hostname_checks_common_name:
         context.hostname_checks_common_name = hostname_checks_common_name
@@ -279,6 +345,11 @@ def _make_context(
         context.load_verify_locations(cadata=authorities)
     if default:
         context.set_default_verify_paths()
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    if num_tickets is not None:
+        context.num_tickets = num_tickets
+    add_state(context, state or {})
     return context
 
 
@@ -357,8 +428,16 @@ def _is_accepted(sock: socket.socket) -> bool:
     """
     if sock.family == socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
         return False  # the peers of accepted Unix sockets have no names
-    host, port = sock.getsockname()[:2]
-    packed = socket.inet_pton(sock.family, host.partition("%")[0])
+    addresses = sock.getsockname(), sock.getpeername()
+    known = _accepted.get(sock)
+    if known is None or known[0] != addresses:  # reading that table takes milliseconds
+        known = addresses, _is_listened_at(sock.family, *addresses[0][:2])
+        _accepted.set(sock, known)
+    return bool(known[1])
+
+
+def _is_listened_at(family: int, host: str, port: int) -> bool:
+    packed = socket.inet_pton(family, host.partition("%")[0])
     words = struct.unpack(f"={len(packed) // 4}I", packed)
     hosts = ["".join(f"{word:08X}" for word in words), "0" * 2 * len(packed)]
     for table in ("tcp", "tcp6"):

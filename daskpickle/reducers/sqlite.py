@@ -277,7 +277,9 @@ def reduce_cursor(cursor: sqlite3.Cursor) -> Recipe:
         cursor.fetchone()  # there is none
     except sqlite3.ProgrammingError as exc:
         if "closed cursor" in str(exc):
-            raise RefusedError(cursor, "It is closed.", "Make another one inside the task.") from exc
+            raise RefusedError(
+                cursor, "It is closed.", "Make another one inside the task."
+            ) from exc
     return Recipe(
         open_cursor, type(cursor), cursor.connection, cursor.arraysize,
         Callback.wrap(cursor.row_factory), extra_state(cursor, None) or None,

@@ -23,7 +23,7 @@ class Tracked(sqlite3.Connection):
 
 
 def connected(stack: ExitStack, path: str = ":memory:", **options: Any) -> sqlite3.Connection:
-    conn = sqlite3.connect(path, **options)
+    conn: sqlite3.Connection = sqlite3.connect(path, **options)
     stack.callback(conn.close)
     conn.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER, word TEXT)")
     conn.execute("DELETE FROM t")

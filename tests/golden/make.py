@@ -22,14 +22,18 @@ import dataclasses
 import datetime
 import dbm.dumb
 import decimal
+import email.message
+import ftplib
 import functools
 import gzip
 import hashlib
 import heapq
+import http.client
 import io
 import itertools
 import json
 import logging
+import logging.handlers
 import lzma
 import mailbox
 import mmap
@@ -41,8 +45,11 @@ import queue
 import random
 import re
 import sched
+import select
+import selectors
 import shelve
 import shlex
+import smtplib
 import socket
 import sqlite3
 import ssl
@@ -56,7 +63,10 @@ import time
 import types
 import typing
 import unicodedata
+import urllib.error
+import urllib.response
 import weakref
+import xmlrpc.client
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -197,7 +207,16 @@ def thread_locals(stack: ExitStack) -> dict[str, Any]:
 def logs(stack: ExitStack) -> dict[str, Any]:
     handler = logging.FileHandler("job.log", delay=True)
     handler.baseFilename = "job.log"  # it had put the folder of whoever runs this before it
-    return {"handler": handler}
+    syslog = logging.handlers.SysLogHandler(("127.0.0.1", 514))
+    datagrams = logging.handlers.DatagramHandler("127.0.0.1", 514)
+    for made in (syslog, datagrams):
+        stack.callback(made.close)
+    return {
+        "handler": handler,
+        "syslog": syslog,
+        "datagrams": datagrams,
+        "manager": logging.Logger.manager,
+    }
 
 
 def files(stack: ExitStack) -> dict[str, Any]:
@@ -307,12 +326,63 @@ def sockets(stack: ExitStack) -> dict[str, Any]:
     server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     connected = stack.enter_context(socket.create_connection(server.getsockname()))
     stack.enter_context(server.accept()[0])
+    offering = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    offering.set_alpn_protocols(["h2", "http/1.1"])
     return {
         "connected": connected,
+        "context with alpn": offering,
+        "context of a server": ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
         "unconnected": stack.enter_context(socket.socket()),
         "datagrams": stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)),
         "context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     }
+
+
+def http_parts(stack: ExitStack) -> dict[str, Any]:
+    connection = http.client.HTTPConnection("localhost", timeout=5)
+    connection.sock = io.BytesIO()  # type: ignore[assignment] # so that it seems connected
+    headers = email.message.Message()
+    headers["A"] = "b"
+    ours, theirs = socket.socketpair()
+    stack.enter_context(theirs)
+    body = http.client.HTTPResponse(stack.enter_context(ours))
+    stack.callback(body.close)
+    return {
+        "connection": connection,
+        "answer": urllib.response.addinfourl(io.BytesIO(b"body"), headers, "lab:x", 200),
+        "error": urllib.error.HTTPError("lab:x", 404, "Missing", headers, io.BytesIO(b"body")),
+        "error without body": urllib.error.HTTPError("lab:x", 404, "Missing", headers, body),
+    }
+
+
+def dialogues(stack: ExitStack) -> dict[str, Any]:
+    return {"ftp": ftplib.FTP(timeout=5), "smtp": smtplib.SMTP(timeout=5)}
+
+
+def tls(stack: ExitStack) -> dict[str, Any]:
+    ended = ssl.MemoryBIO()
+    ended.write_eof()
+    return {
+        "buffer": ssl.MemoryBIO(),
+        "ended": ended,
+        "oid": ssl._ASN1Object("1.3.6.1.5.5.7.3.1"),
+        "flags": ssl.OP_NO_TICKET | ssl.OP_NO_TLSv1,
+    }
+
+
+def watchers(stack: ExitStack) -> dict[str, Any]:
+    selector = stack.enter_context(selectors.SelectSelector())
+    selector.register(stack.enter_context(socket.socket()), selectors.EVENT_READ, "data")
+    epoll = select.epoll()
+    stack.callback(epoll.close)
+    return {"selector": selector, "epoll": epoll}
+
+
+def xmlrpc_parts(stack: ExitStack) -> dict[str, Any]:
+    proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", encoding="latin-1")
+    calls = xmlrpc.client.MultiCall(proxy)
+    calls.echo(1)
+    return {"proxy": proxy, "method": proxy.lab.echo, "calls": calls, "call": calls.lab.echo}
 
 
 def sqlite(stack: ExitStack) -> dict[str, Any]:
@@ -460,11 +530,13 @@ MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "compressed": [compressed],
     "contexts": [contexts],
     "csv": [csv_rows],
+    "dialogues": [dialogues],
     "event_loops": [event_loops],
     "exceptions": [exceptions],
     "executors": [executors],
     "files": [files],
     "hashes": [hashes],
+    "http": [http_parts],
     "iterators": [iterators],
     "json": [json_parts],
     "layers": [layers],
@@ -489,14 +561,19 @@ MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "tars": [tars],
     "tempfiles": [tempfiles],
     "thread_locals": [thread_locals],
+    "tls": [tls],
     "typings": [typings],
     "views": [views],
+    "watchers": [watchers],
     "weak": [weak],
+    "xmlrpc": [xmlrpc_parts],
     "zips": [zips],
 }
 
 #: What is written down of an object beside its class, and compared where it is loaded.
 FACTS: dict[str, Callable[[Any], Any]] = {
+    "_contextvars.Context": lambda c: sorted([v.name, str(value)] for v, value in c.items()),
+    "_contextvars.ContextVar": lambda v: [v.name, str(Context().run(v.get, None))],
     "_csv.Dialect": lambda d: [d.delimiter, d.quotechar, d.lineterminator, d.strict],
     "_csv.reader": lambda r: [r.line_num, next(r), r.dialect.delimiter],
     "_csv.writer": lambda w: w.writerow([1, "a b"]),
@@ -505,32 +582,15 @@ FACTS: dict[str, Callable[[Any], Any]] = {
     "_json.Encoder": lambda e: "".join(e({"b": {2, 1}, "a": None}, 0)),
     "_json.Scanner": lambda s: s('{"a": [1.5, "\t"]}', 0),
     "_md5.md5": lambda h: [h.name, h.hexdigest()],
+    "_queue.SimpleQueue": lambda q: None if q.empty() else [q.qsize(), q.get()],
     "_random.Random": lambda r: r.random(),
+    "_ssl.MemoryBIO": lambda b: [b.pending, b.eof],
     "_struct.Struct": lambda s: s.format,
     "_struct.unpack_iterator": list,
-    "itertools.pairwise": list,
-    "_contextvars.Context": lambda c: sorted([v.name, str(value)] for v, value in c.items()),
-    "_contextvars.ContextVar": lambda v: [v.name, str(Context().run(v.get, None))],
-    "_queue.SimpleQueue": lambda q: None if q.empty() else [q.qsize(), q.get()],
     "_thread._local": vars,
     "_threading_local.local": vars,
     "asyncio.locks.BoundedSemaphore": lambda s: [s._value, s._bound_value, s._loop],
     "asyncio.queues.Queue": lambda q: [q.maxsize, list(q._queue), q._unfinished_tasks, q._loop],
-    "concurrent.futures._base.Future": lambda f: f.cancelled() or repr(f.exception() or f.result()),
-    "logging.FileHandler": lambda h: [h.mode, h.baseFilename],
-    "multiprocessing.connection.Connection": lambda c: c.closed,
-    "queue.LifoQueue": lambda q: [q.maxsize, list(q.queue)],
-    "queue.PriorityQueue": lambda q: [q.maxsize, list(q.queue)],
-    "queue.Queue": lambda q: [q.maxsize, list(q.queue)],
-    "queue._PySimpleQueue": lambda q: [q.qsize(), q.empty() or q.get()],
-    "sched.scheduler": lambda s: [len(s.queue), str(s.timefunc)],
-    "subprocess.Popen": lambda p: [p.args, p.wait()],
-    "threading.Barrier": lambda b: [b.parties, b._timeout, b.broken],
-    "threading.BoundedSemaphore": lambda s: [s._value, s._initial_value],
-    "threading.Event": lambda e: e.is_set(),
-    "threading.Semaphore": lambda s: s._value,
-    "threading.Thread": lambda t: [t.name, t.daemon, t.ident is None, t.is_alive()],
-    "threading.Timer": lambda t: [t.interval, t.args, t.kwargs, t.finished.is_set()],
     "builtins.ValueError": lambda e: [e.args, repr(e.__cause__), repr(e.__context__), repr(e.left)],
     "builtins.dict_keys": list,
     "builtins.mappingproxy": dict,
@@ -538,30 +598,62 @@ FACTS: dict[str, Callable[[Any], Any]] = {
     "builtins.object": lambda o: o is configparser._UNSET,
     "builtins.odict_items": list,
     "builtins.property": lambda p: [p.fget is operator.neg, p.__doc__],
+    "bz2.BZ2File": lambda f: [f.tell(), f.read().decode()],
+    "codecs.CodecInfo": lambda i: [i.name, i.decode(b"a")[0]],
+    "concurrent.futures._base.Future": lambda f: f.cancelled() or repr(f.exception() or f.result()),
     "configparser.NoOptionError": lambda e: [str(e), e.option],
+    "contextlib._GeneratorContextManager": lambda m: m.__enter__(),
     "daskpickle.reducers.exceptions.LeftBehind": lambda left: [repr(left), left.why],
     "dataclasses._MISSING_TYPE": lambda m: m is dataclasses.MISSING,
-    "contextlib._GeneratorContextManager": lambda m: m.__enter__(),
+    "encodings.big5.IncrementalDecoder": lambda d: d.decode(b"\xe9"),
+    "encodings.utf_8.StreamReader": lambda r: r.read(),
+    "ftplib.FTP": lambda f: [f.timeout, f.sock],
     "functools.KeyWrapper": lambda k: getattr(k, "obj", None),
     "functools._lru_cache_wrapper": lambda c: [c(3), c.cache_parameters()],
-    "typing.NewType": lambda n: [n.__name__, n.__supertype__.__name__],
-    "weakref.ReferenceType": lambda r: r() is queue.Queue,
+    "http.client.HTTPConnection": lambda c: [c.host, c.timeout],
+    "itertools.pairwise": list,
+    "logging.FileHandler": lambda h: [h.mode, h.baseFilename],
+    "logging.handlers.DatagramHandler": lambda h: [h.host, h.port],
+    "logging.handlers.SysLogHandler": lambda h: [*h.address, h.facility],
+    "lzma.LZMAFile": lambda f: [f.tell(), f.read().decode()],
+    "multiprocessing.connection.Connection": lambda c: c.closed,
+    "os._Environ": lambda e: e is os.environ,
+    "queue.LifoQueue": lambda q: [q.maxsize, list(q.queue)],
+    "queue.PriorityQueue": lambda q: [q.maxsize, list(q.queue)],
+    "queue.Queue": lambda q: [q.maxsize, list(q.queue)],
+    "queue._PySimpleQueue": lambda q: [q.qsize(), q.empty() or q.get()],
     "re.Match": lambda m: [m.regs, m.groupdict(), m.pos, m.endpos, m.string, m.re.pattern],
     "re.Scanner": lambda s: s.scan("1 2?"),
+    "sched.scheduler": lambda s: [len(s.queue), str(s.timefunc)],
+    "shelve.Shelf": dict,
     "shlex.shlex": lambda s: sorted(vars(s)) == sorted(vars(shlex.shlex(""))),
+    "smtplib.SMTP": lambda s: [s.timeout, s.sock],
+    "ssl.Options": int,
+    "ssl._ASN1Object": list,
+    "subprocess.Popen": lambda p: [p.args, p.wait()],
+    "tarfile._Stream": lambda s: [s.mode, s.pos],
+    "threading.Barrier": lambda b: [b.parties, b._timeout, b.broken],
+    "threading.BoundedSemaphore": lambda s: [s._value, s._initial_value],
+    "threading.Event": lambda e: e.is_set(),
+    "threading.Semaphore": lambda s: s._value,
+    "threading.Thread": lambda t: [t.name, t.daemon, t.ident is None, t.is_alive()],
+    "threading.Timer": lambda t: [t.interval, t.args, t.kwargs, t.finished.is_set()],
+    "typing.NewType": lambda n: [n.__name__, n.__supertype__.__name__],
     "unicodedata.UCD": lambda u: u.unidata_version,
     "unittest.mock._Call": repr,
+    "urllib.error.HTTPError": lambda e: [e.code, e.msg, e.url, e.headers.items()],
+    "urllib.response.addinfourl": lambda a: [a.code, a.headers.items(), str(a.fp.getvalue())],
+    "weakref.ReferenceType": lambda r: r() is queue.Queue,
     "weakref.WeakKeyDictionary": lambda d: d[queue.Queue],
     "weakref.WeakMethod": lambda r: r() is None,
     "weakref.WeakValueDictionary": lambda d: d["a"] is queue.Queue,
-    "bz2.BZ2File": lambda f: [f.tell(), f.read().decode()],
-    "codecs.CodecInfo": lambda i: [i.name, i.decode(b"a")[0]],
-    "encodings.big5.IncrementalDecoder": lambda d: d.decode(b"\xe9"),
-    "encodings.utf_8.StreamReader": lambda r: r.read(),
-    "lzma.LZMAFile": lambda f: [f.tell(), f.read().decode()],
-    "os._Environ": lambda e: e is os.environ,
-    "shelve.Shelf": dict,
-    "tarfile._Stream": lambda s: [s.mode, s.pos],
+    "xmlrpc.client.MultiCall": lambda m: repr(vars(m)["_MultiCall__call_list"]),
+    "xmlrpc.client.ServerProxy": lambda p: [repr(p), vars(p)["_ServerProxy__encoding"]],
+    "xmlrpc.client._Method": lambda m: [
+        vars(m)["_Method__name"],
+        repr(vars(m)["_Method__send"].__self__),
+    ],
+    "xmlrpc.client._MultiCallMethod": lambda m: vars(m)["_MultiCallMethod__name"],
     "zipfile.ZipFile": lambda z: [z.namelist(), z.comment.decode()],
 }
 
