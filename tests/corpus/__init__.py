@@ -26,6 +26,7 @@ DOMAINS = (
     "functions",
     "iterators",
     "logs",
+    "multiprocess",
     "natives",
     "net",
     "queues",

@@ -357,6 +357,11 @@ CASES = [
         so(lambda r: r.version),
     ),
     Case(
+        "import.metadata",
+        lambda stack: importlib.metadata.metadata("cloudpickle"),
+        so(lambda r: r["Name"] == "cloudpickle"),
+    ),
+    Case(
         "import.entry_points",
         lambda stack: importlib.metadata.entry_points(),
         so(lambda r: list(r) is not None),

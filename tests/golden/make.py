@@ -29,6 +29,7 @@ import gzip
 import hashlib
 import heapq
 import http.client
+import importlib.metadata
 import io
 import itertools
 import json
@@ -493,6 +494,11 @@ def json_parts(stack: ExitStack) -> dict[str, Any]:
     }
 
 
+def metadata(stack: ExitStack) -> dict[str, Any]:
+    path: Any = importlib.metadata.FastPath("here")  # type: ignore[attr-defined]
+    return {"path": path}
+
+
 def mocks(stack: ExitStack) -> dict[str, Any]:
     return {"call": mock.call.a(1).b(2, c=3)}
 
@@ -544,6 +550,7 @@ MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "logs": [logs],
     "mailboxes": [mailboxes],
     "mmaps": [mmaps],
+    "metadata": [metadata],
     "mocks": [mocks],
     "natives": [natives],
     "opencl": [opencl],
@@ -611,6 +618,7 @@ FACTS: dict[str, Callable[[Any], Any]] = {
     "functools.KeyWrapper": lambda k: getattr(k, "obj", None),
     "functools._lru_cache_wrapper": lambda c: [c(3), c.cache_parameters()],
     "http.client.HTTPConnection": lambda c: [c.host, c.timeout],
+    "importlib.metadata.FastPath": vars,
     "itertools.pairwise": list,
     "logging.FileHandler": lambda h: [h.mode, h.baseFilename],
     "logging.handlers.DatagramHandler": lambda h: [h.host, h.port],
