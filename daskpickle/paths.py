@@ -86,11 +86,11 @@ def refusal_of(exc: BaseException, obj: Any) -> RefusedError | None:
         return exc
     if isinstance(exc, NotImplementedError):
         return RefusedError(obj, _sentence(exc), HINT)
-    cls = type(exc)
-    if cls is ValueError and isinstance(obj, io.IOBase) and obj.closed:
-        return refused_as(cls)(obj, "It is closed.", "Open it inside the task.")
+    if type(exc) is ValueError and isinstance(obj, io.IOBase) and obj.closed:
+        return refused_as(ValueError)(obj, "It is closed.", "Open it inside the task.")
     if not isinstance(exc, Exception) or isinstance(exc, (MemoryError, Warning)):
         return None
+    cls = type(exc)
     if cls is pickle.PicklingError or cls.__module__ == "builtins":
         return refused_as(cls)(obj, _sentence(exc), HINT)
     return None

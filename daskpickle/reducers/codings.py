@@ -15,13 +15,12 @@ no to pickling, whatever they hold.
 
 from __future__ import annotations
 
+import _multibytecodec
 import codecs
 import importlib
 import sys
 from contextlib import suppress
 from typing import Any
-
-import _multibytecodec
 
 from daskpickle import register
 from daskpickle.errors import RefusedError
@@ -42,7 +41,7 @@ def reduce_stream(stream: Any) -> Any:
     return rebuild_stream, (type(stream),), vars(stream).copy(), None, None, add_state
 
 
-def rebuild_stream(cls: type) -> Any:
+def rebuild_stream(cls: Any) -> Any:
     """Make one; its state comes next."""
     return cls.__new__(cls)
 
@@ -58,9 +57,9 @@ def reduce_incremental(coder: Any) -> Any:
     return rebuild_incremental, args
 
 
-def rebuild_incremental(cls: type, errors: str, coder_state: Any, state: dict[str, Any]) -> Any:
+def rebuild_incremental(cls: Any, errors: str, coder_state: Any, state: dict[str, Any]) -> Any:
     """Make one, and give it its state."""
-    coder: Any = cls.__new__(cls, errors)  # type: ignore[call-arg]
+    coder: Any = cls.__new__(cls, errors)
     coder.setstate(coder_state)
     add_state(coder, state)
     return coder
@@ -110,7 +109,7 @@ def reduce_info(info: Any) -> Any:
     part = info.incrementaldecoder or info.streamreader
     if str(getattr(part, "__module__", "")).startswith("encodings."):
         with suppress(LookupError):
-            found = codecs.lookup(info.name)
+            found: Any = codecs.lookup(info.name)
             if part is (found.incrementaldecoder or found.streamreader):
                 return rebuild_named, (info.name,)
     return rebuild_info, (tuple(info), vars(info).copy())

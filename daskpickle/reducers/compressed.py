@@ -22,7 +22,7 @@ from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError
 from daskpickle.handles import add_state, extra_state, real
 
-#: The base of `gzip.GzipFile`, `bz2.BZ2File`, `lzma.LZMAFile`, and those that are new in Python 3.14.
+#: The base of `gzip.GzipFile`, `bz2.BZ2File`, `lzma.LZMAFile`, and what is new in Python 3.14.
 BaseStream: Any = gzip.GzipFile.__mro__[1]
 MAGIC = {"GzipFile": b"\x1f\x8b", "BZ2File": b"BZh", "LZMAFile": (b"\xfd7zXZ", b"\x5d\x00")}
 RAW = 3  # `lzma.FORMAT_RAW`, which begins with anything
@@ -39,14 +39,16 @@ def reduce_compressed(file: Any) -> Any:
     if file.closed:
         raise RefusedError(file, "It is closed.")
     if not file.readable():
-        raise RefusedError(file, "It is open for writing, and the state of its compressor is hidden.")
+        raise RefusedError(
+            file, "It is open for writing, and the state of its compressor is hidden."
+        )
     cls = type(file)
     base = cls.__mro__[cls.__mro__.index(BaseStream) - 1]
     source = file.fileobj if base is gzip.GzipFile else file._fp
     reader = file._buffer.raw
     options = {"filename": file.name} if base is gzip.GzipFile else dict(reader._decomp_args)
     begun = reader.tell() > 0
-    magic = MAGIC.get(base.__name__, b"") if options.get("format") != RAW else b""
+    magic: Any = MAGIC.get(base.__name__, b"") if options.get("format") != RAW else b""
     if begun and not _start(source, magic).startswith(magic):
         why = "It did not begin at the start of its file, where it would be read again."
         raise RefusedError(file, why)
@@ -58,7 +60,7 @@ def reduce_compressed(file: Any) -> Any:
 
 
 def rebuild_compressed(
-    cls: type, base: Any, source: Any, options: dict[str, Any], position: int | None,
+    cls: Any, base: Any, source: Any, options: dict[str, Any], position: int | None,
     state: dict[str, Any], owner: bool,
 ) -> Any:  # fmt: skip
     """Read what arrived, up to the position; it may be a handle."""

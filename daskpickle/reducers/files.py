@@ -38,8 +38,19 @@ from typing import Any, TypeVar
 from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError, describe_type
 from daskpickle.handles import (
-    MORE, Contents, Stamp, add_state, by_name, describe_bytes, extra_state, find_path, open_same,
-    real, remember, settings,
+    MORE,
+    Contents,
+    Stamp,
+    add_state,
+    by_name,
+    describe_bytes,
+    extra_state,
+    find_path,
+    neutral,
+    open_same,
+    real,
+    remember,
+    settings,
 )  # fmt: skip
 
 Reduce = TypeVar("Reduce", bound=Callable[[Any], Any])
@@ -175,6 +186,7 @@ def rebuild_standard_stream(name: str) -> Any:
     io.TextIOBase, travels="by reference, where it is sys.stdout or sys.stderr; else as it says",
     lost="nothing", refused="standard input", hint="Make it inside the task.", subclasses=True,
 )  # fmt: skip
+@neutral
 def reduce_other_text(file: Any) -> Any:
     """Say whether it stands in the place of a standard stream, as the one of Jupyter does."""
     name = _standard_name(file)
@@ -207,7 +219,7 @@ def rebuild_temporary(file: Any, name: str) -> Any:
 
 
 def rebuild_layer(
-    cls: type, base: Any, below: Any, text: Text, position: int | None, state: dict[str, Any]
+    cls: Any, base: Any, below: Any, text: Text, position: int | None, state: dict[str, Any]
 ) -> Any:
     """Make a text or a buffer upon what arrived; what it lies upon may be a handle."""
     file = cls.__new__(cls)
@@ -265,7 +277,9 @@ def _reduce_layer(file: Any) -> Any:
         (_, text), pending = _layers(file)
     elif base is io.BufferedRandom:
         if not in_memory:
-            why = f"It reads and writes a {describe_type(bottom)}, and may hold what is not flushed."
+            why = (
+                f"It reads and writes a {describe_type(bottom)}, and may hold what is not flushed."
+            )
             raise RefusedError(file, why)
         file.flush()
     elif base is io.BufferedWriter:
@@ -362,9 +376,10 @@ def _newline(file: Any) -> tuple[str | None, bool]:
     """Return the ``newline`` of a text file, and whether text waits to be encoded.
 
     Or, if it is read, whether it holds text of which nobody can say where it was. No public name
-    tells, and `tell` of a writer would flush it. The garbage collector is told: in CPython 3.10 to 3.13, textiowrapper_traverse of Modules/_io/textio.c visits
-    buffer, encoding, encoder, decoder, newline, decoded text, pending text, snapshot, errors, raw
-    file, in this order, those that there are.
+    tells, and `tell` of a writer would flush it. The garbage collector is told: in CPython 3.10 to
+    3.13, textiowrapper_traverse of Modules/_io/textio.c visits buffer, encoding, encoder, decoder,
+    newline, decoded text, pending text, snapshot, errors, raw file, in this order, those that
+    there are.
     """
     codecs: list[Any] = []
     parts: list[Any] = []

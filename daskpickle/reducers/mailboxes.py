@@ -20,9 +20,11 @@ from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError
 from daskpickle.handles import add_state, extra_state
 
+OneFile: Any = mailbox._singlefileMailbox
+
 
 @register(
-    mailbox._singlefileMailbox, scope="fresh", subclasses=True, travels="its path, its list of messages",  # type: ignore[attr-defined]
+    OneFile, scope="fresh", subclasses=True, travels="its path, its list of messages",
     lost="nothing", refused="not flushed, locked, closed", hint="Open it inside the task.",
 )  # fmt: skip
 def reduce_mailbox(box: Any) -> Any:
@@ -32,7 +34,9 @@ def reduce_mailbox(box: Any) -> Any:
     if box._locked:
         raise RefusedError(box, "It is locked.", "Call unlock() on it first.")
     if box._pending or box._pending_sync:
-        raise RefusedError(box, "It holds changes that are not flushed.", "Call flush() on it first.")
+        raise RefusedError(
+            box, "It holds changes that are not flushed.", "Call flush() on it first."
+        )
     state = {n: value for n, value in extra_state(box, None).items() if n != "_file"}
     return Recipe(open_mailbox, type(box), state, Path(box._path).stat().st_size)
 
@@ -40,6 +44,7 @@ def reduce_mailbox(box: Any) -> Any:
 def open_mailbox(cls: Any, state: dict[str, Any], size: int) -> Any:
     """Open the file, which must be there, for writing if that is allowed."""
     box, path = cls.__new__(cls), Path(state["_path"])
+    file: Any
     try:
         file = path.open("rb+")
     except FileNotFoundError:

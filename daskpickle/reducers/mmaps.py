@@ -22,7 +22,13 @@ from typing import Any
 from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError
 from daskpickle.handles import (
-    MORE, Contents, IdentityMap, Stamp, describe_bytes, open_same, settings,
+    MORE,
+    Contents,
+    IdentityMap,
+    Stamp,
+    describe_bytes,
+    open_same,
+    settings,
 )  # fmt: skip
 
 _arrived = IdentityMap()  # memory that has no file, as we made it
@@ -56,7 +62,9 @@ def reduce_map(memory: mmap.mmap) -> Any:
     except OSError:
         same = False
     if not same:
-        raise RefusedError(memory, "Its file has no name any more, and more bytes than travel.", MORE)
+        raise RefusedError(
+            memory, "Its file has no name any more, and more bytes than travel.", MORE
+        )
     return Recipe(open_map, path, stamp, size, offset, memory.tell())
 
 

@@ -21,7 +21,7 @@ from daskpickle.errors import RefusedError
 from daskpickle.handles import add_state
 
 HINT = "Open it inside the task."
-Database: Any = dbm.dumb._Database  # type: ignore[attr-defined]
+Database: Any = dbm.dumb._Database
 
 
 @register(
@@ -48,6 +48,6 @@ def reduce_shelf(shelf: Any) -> Any:
     return rebuild, (type(shelf),), vars(shelf).copy(), None, None, add_state
 
 
-def rebuild(cls: type) -> Any:
+def rebuild(cls: Any) -> Any:
     """Make one that opens nothing; its state comes next."""
     return cls.__new__(cls)

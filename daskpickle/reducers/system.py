@@ -16,12 +16,14 @@ from typing import Any
 
 from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError
+from daskpickle.handles import neutral
 
 
 @register(
     os._Environ, travels="a reference: the environment of the process where it arrives",
     lost="what is in it", refused="nothing", hint="Send a dict of what you need of it.",
 )  # fmt: skip
+@neutral
 def reduce_environ(environ: Any) -> Any:
     """Say which one it is."""
     for name in ("environ", "environb"):

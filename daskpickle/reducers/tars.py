@@ -29,6 +29,6 @@ def reduce_stream(stream: Any) -> Any:
     return rebuild_stream, (type(stream),), vars(stream).copy(), None, None, add_state
 
 
-def rebuild_stream(cls: type) -> Any:
+def rebuild_stream(cls: Any) -> Any:
     """Make one; its state comes next."""
     return cls.__new__(cls)

@@ -32,7 +32,7 @@ def reduce_folder(folder: Any) -> Any:
     return rebuild_folder, (type(folder), state)
 
 
-def rebuild_folder(cls: type, state: dict[str, Any]) -> Any:
+def rebuild_folder(cls: Any, state: dict[str, Any]) -> Any:
     """Make one whose finalizer is dead, and that does not know how to delete."""
     folder: Any = cls.__new__(cls)
     finalizer = weakref.finalize(folder, leave)

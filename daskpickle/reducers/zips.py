@@ -20,7 +20,7 @@ from daskpickle.errors import RefusedError
 from daskpickle.handles import add_state
 
 #: What `zipfile.Path` makes of an archive; since Python 3.12 they would open it while loading.
-LOOKUPS: Any = (zipfile.CompleteDirs, *zipfile.CompleteDirs.__subclasses__())  # type: ignore[attr-defined]
+LOOKUPS: Any = (zipfile.CompleteDirs, *zipfile.CompleteDirs.__subclasses__())
 PASSWORD = "Pass the password to read() or open() inside the task."
 
 
@@ -29,14 +29,16 @@ def reduce_archive(archive: Any) -> Any:
     if archive.pwd:
         raise RefusedError(archive, "It holds a password.", PASSWORD)
     if getattr(archive, "_writing", False):
-        raise RefusedError(archive, "It has a member that is being written.", "Close that one first.")
+        raise RefusedError(
+            archive, "It has a member that is being written.", "Close that one first."
+        )
     state = {name: value for name, value in vars(archive).items() if name != "_lock"}
     if "_fileRefCnt" in state:
         state["_fileRefCnt"] = 1  # members that are open count themselves where they arrive
     return rebuild_archive, (type(archive),), state, None, None, add_state
 
 
-def rebuild_archive(cls: type) -> Any:
+def rebuild_archive(cls: Any) -> Any:
     """Make an archive that opens nothing; its state comes next."""
     archive = cls.__new__(cls)
     add_state(archive, {"_lock": threading.RLock()})

@@ -224,7 +224,7 @@ def by_opener(stack: ExitStack) -> Any:
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags, dir_fd=folder)
 
-    return stack.enter_context(open("lines.txt", "rb", opener=opener))  # noqa: PTH123
+    return stack.enter_context(open("lines.txt", "rb", opener=opener))
 
 
 def memory_file(stack: ExitStack) -> Any:
@@ -292,8 +292,10 @@ def entry(stack: ExitStack) -> Any:
 
 def is_entry(received: Any) -> None:
     assert received.name == "lines.txt"
-    assert received.is_file() and not received.is_dir() and not received.is_symlink()
-    assert os.stat(received).st_size == received.stat().st_size == len(BYTES)
+    assert received.is_file()
+    assert not received.is_dir()
+    assert not received.is_symlink()
+    assert Path(received).stat().st_size == received.stat().st_size == len(BYTES)
     assert Path(received.path).read_bytes() == BYTES
 
 
@@ -361,40 +363,77 @@ CASES = [
     # Files of the system.
     Case("file.r", opened(), gives("sta\nandra\ntredje\nfjärde\n", "r")),
     Case("file.r.line", opened(read="line"), gives("andra\ntredje\nfjärde\n", "r")),
-    Case("file.r.newline", opened(newline=""), lambda f: gives("sta\nandra\r\ntredje\nfjärde\n")(f)),
+    Case(
+        "file.r.newline", opened(newline=""), lambda f: gives("sta\nandra\r\ntredje\nfjärde\n")(f)
+    ),
     Case("file.rb", opened("rb"), gives(BYTES[3:], "rb")),
     Case("file.rb.raw", opened("rb", buffering=0), gives(BYTES[3:], "rb")),
     Case("file.rb.big", opened("rb", data=BIG), lambda f: map(None, [f.read() == BIG[3:]])),
     Case("file.r.eof", opened(read=100), gives("")),
-    Case("file.utf16", opened(data=LINES.encode("utf-16"), encoding="utf-16"),
-         gives("sta\nandra\ntredje\nfjärde\n")),
-    Case("file.utf8sig", opened(data=LINES.encode("utf-8-sig"), encoding="utf-8-sig"),
-         gives("sta\nandra\ntredje\nfjärde\n")),
-    Case("file.utf7", opened(data="äöü\nabc\n".encode("utf-7"), encoding="utf-7", read=2),
-         gives("ü\nabc\n")),
-    Case("file.shiftjis", opened(data="日本語\nabc\n".encode("shift_jis"), encoding="shift_jis", read=2),
-         gives("語\nabc\n")),
-    Case("file.iso2022", opened(data="日本語\nabc\n".encode("iso2022_jp"), encoding="iso2022_jp", read=2),
-         gives("語\nabc\n")),
-    Case("file.errors", opened(data=b"a\xffbcd\n", encoding="ascii", errors="surrogateescape", read=1),
-         gives("\udcffbcd\n")),
+    Case(
+        "file.utf16",
+        opened(data=LINES.encode("utf-16"), encoding="utf-16"),
+        gives("sta\nandra\ntredje\nfjärde\n"),
+    ),
+    Case(
+        "file.utf8sig",
+        opened(data=LINES.encode("utf-8-sig"), encoding="utf-8-sig"),
+        gives("sta\nandra\ntredje\nfjärde\n"),
+    ),
+    Case(
+        "file.utf7",
+        opened(data="äöü\nabc\n".encode("utf-7"), encoding="utf-7", read=2),
+        gives("ü\nabc\n"),
+    ),
+    Case(
+        "file.shiftjis",
+        opened(data="日本語\nabc\n".encode("shift_jis"), encoding="shift_jis", read=2),
+        gives("語\nabc\n"),
+    ),
+    Case(
+        "file.iso2022",
+        opened(data="日本語\nabc\n".encode("iso2022_jp"), encoding="iso2022_jp", read=2),
+        gives("語\nabc\n"),
+    ),
+    Case(
+        "file.errors",
+        opened(data=b"a\xffbcd\n", encoding="ascii", errors="surrogateescape", read=1),
+        gives("\udcffbcd\n"),
+    ),
     Case("file.deleted", deleted, gives(BYTES)),
     Case("file.descriptor", by_descriptor, gives(BYTES)),
     Case("file.opener", by_opener, gives(BYTES)),
     Case("file.memfd", memory_file, continues(b"tent")),
-    Case("file.subclass", lambda s: labelled(moved(s.enter_context(File(path_of(s))), 3)),
-         is_labelled(gives(BYTES[3:]))),
-    Case("file.subclass.buffer", lambda s: labelled(moved(Buffer(File(path_of(s))), 3)),
-         is_labelled(gives(BYTES[3:]))),
-    Case("file.subclass.text", lambda s: labelled(read(Text(Buffer(File(path_of(s))), "utf-8"), 3)),
-         is_labelled(gives("sta\nandra\ntredje\nfjärde\n"))),
+    Case(
+        "file.subclass",
+        lambda s: labelled(moved(s.enter_context(File(path_of(s))), 3)),
+        is_labelled(gives(BYTES[3:])),
+    ),
+    Case(
+        "file.subclass.buffer",
+        lambda s: labelled(moved(Buffer(File(path_of(s))), 3)),
+        is_labelled(gives(BYTES[3:])),
+    ),
+    Case(
+        "file.subclass.text",
+        lambda s: labelled(read(Text(Buffer(File(path_of(s))), "utf-8"), 3)),
+        is_labelled(gives("sta\nandra\ntredje\nfjärde\n")),
+    ),
     Case("file.open_code", lambda s: s.enter_context(io.open_code(str(path_of(s)))), gives(BYTES)),
-    Case("file.devnull", lambda s: s.enter_context(open(os.devnull, "w")), lambda f: f.write("x")),
+    Case("file.devnull", lambda s: Path(os.devnull).open("w"), lambda f: f.write("x")),
     Case("file.r.iterated", iterated, refused="does not tell its position"),
     *(
         Case(f"file.{mode}", opened(mode, 0), refused=f"open for writing, in mode '{raw}'")
-        for mode, raw in {"r+": r"rb\+", "rb+": r"rb\+", "a": "ab", "w": "wb", "wb": "wb",
-                          "a+": r"ab\+", "w+": r"rb\+", "w+b": r"rb\+"}.items()
+        for mode, raw in {
+            "r+": r"rb\+",
+            "rb+": r"rb\+",
+            "a": "ab",
+            "w": "wb",
+            "wb": "wb",
+            "a+": r"ab\+",
+            "w+": r"rb\+",
+            "w+b": r"rb\+",
+        }.items()
     ),
     Case("file.closed", closed(opened()), refused="It is closed"),
     Case("file.rb.closed", closed(opened("rb")), refused="It is closed"),
@@ -413,60 +452,158 @@ CASES = [
     Case("std.buffer", lambda s: sys.stdout.buffer, is_here(lambda: sys.stdout.buffer)),
     # Upon memory, or upon something of the user's.
     Case("io.bytes", upon(lambda: read(io.BytesIO(BYTES), 3)), gives(BYTES[3:])),
-    Case("io.bytes.subclass", upon(lambda: labelled(read(Memory(BYTES), 3))),
-         is_labelled(gives(BYTES[3:]))),
-    Case("io.string", upon(lambda: read(io.StringIO(LINES, newline=None), 3)),
-         gives("sta\nandra\ntredje\nfjärde\n")),
-    Case("io.string.newline", upon(lambda: io.StringIO("a\r\nb", newline="\r\n")), lambda f: f.read() == "a\r\nb"),
+    Case(
+        "io.bytes.subclass",
+        upon(lambda: labelled(read(Memory(BYTES), 3))),
+        is_labelled(gives(BYTES[3:])),
+    ),
+    Case(
+        "io.string",
+        upon(lambda: read(io.StringIO(LINES, newline=None), 3)),
+        gives("sta\nandra\ntredje\nfjärde\n"),
+    ),
+    Case(
+        "io.string.newline",
+        upon(lambda: io.StringIO("a\r\nb", newline="\r\n")),
+        lambda f: f.read() == "a\r\nb",
+    ),
     Case("io.bytes.closed", closed(lambda: io.BytesIO()), refused="It is closed"),
     Case("io.string.closed", closed(lambda: io.StringIO()), refused="It is closed"),
-    Case("io.reader", upon(lambda: read(io.BufferedReader(io.BytesIO(BYTES)), 3)), gives(BYTES[3:])),  # type: ignore[arg-type]
-    Case("io.reader.raw", upon(lambda: read(io.BufferedReader(Raw()), 3)),
-         lambda f: [f.read(4) == b"3456" or 1 / 0]),
+    Case(
+        "io.reader", upon(lambda: read(io.BufferedReader(io.BytesIO(BYTES)), 3)), gives(BYTES[3:])
+    ),  # type: ignore[arg-type]
+    Case(
+        "io.reader.raw",
+        upon(lambda: read(io.BufferedReader(Raw()), 3)),
+        lambda f: [f.read(4) == b"3456" or 1 / 0],
+    ),
     Case("io.raw", upon(lambda: read(Raw(), 3)), lambda f: [f.read(4) == b"3456" or 1 / 0]),
-    Case("io.reader.forward", upon(lambda: io.BufferedReader(Forward())), refused="Forward, which has no"),
-    Case("io.reader.subclass", upon(lambda: labelled(read(Buffer(io.BytesIO(BYTES)), 3))),
-         is_labelled(gives(BYTES[3:]))),
-    Case("io.reader.closed", closed(lambda: io.BufferedReader(io.BytesIO())), refused="It is closed"),  # type: ignore[arg-type]
-    Case("io.writer", upon(lambda: written(io.BufferedWriter(io.BytesIO()), b"one")),  # type: ignore[arg-type]
-         lambda f: [f.write(b"two"), f.flush(), f.raw.getvalue() == b"onetwo" or 1 / 0]),
-    Case("io.writer.unflushed", upon(lambda: [f := io.BufferedWriter(io.BytesIO()), f.write(b"x")][0]),  # type: ignore[arg-type]
-         refused="not flushed"),
-    Case("io.random", upon(lambda: moved(written(io.BufferedRandom(io.BytesIO()), b"one"), 1)),  # type: ignore[arg-type]
-         continues(b"ne")),
-    Case("io.random.read", upon(lambda: read(io.BufferedRandom(io.BytesIO(b"one")), 1)), continues(b"ne")),  # type: ignore[arg-type]
-    Case("io.random.written", upon(lambda: [f := read(io.BufferedRandom(io.BytesIO(b"one")), 1),  # type: ignore[arg-type]
-                                             f.write(b"xy")][0]),
-         lambda f: [f.seek(0), f.read() == b"oxy" or 1 / 0]),
-    Case("io.pair", upon(lambda: io.BufferedRWPair(io.BytesIO(BYTES), io.BytesIO())),  # type: ignore[arg-type]
-         refused="does not show"),
-    Case("io.text", upon(lambda: read(io.TextIOWrapper(io.BytesIO(BYTES), "utf-8"), 3)),
-         gives("sta\nandra\ntredje\nfjärde\n")),
-    Case("io.text.end", upon(lambda: read(io.TextIOWrapper(io.BytesIO(BYTES), "utf-8"), 100)), gives("")),
-    Case("io.text.untranslated", upon(lambda: moved(io.TextIOWrapper(io.BytesIO(b"a\r\nb"), newline=""), 1)),
-         lambda f: [f.read() == "\r\nb" or 1 / 0]),
-    Case("io.text.written", upon(lambda: written(io.TextIOWrapper(io.BytesIO(), "utf-16"), "one")),
-         lambda f: [f.write("two"), f.flush(), f.buffer.getvalue() == "onetwo".encode("utf-16") or 1 / 0]),
-    Case("io.text.unflushed", upon(lambda: [f := io.TextIOWrapper(io.BytesIO()), f.write("x")][0]),
-         refused="not flushed"),
-    Case("io.text.subclass", upon(lambda: labelled(read(Text(io.BytesIO(BYTES), "utf-8"), 3))),
-         is_labelled(gives("sta\nandra\ntredje\nfjärde\n"))),
-    Case("io.text.reader", upon(lambda: read(io.TextIOWrapper(io.BufferedReader(io.BytesIO(BYTES)), "utf-8"), 3)),  # type: ignore[arg-type]
-         gives("sta\nandra\ntredje\nfjärde\n")),
-    Case("io.newline_decoder", upon(lambda: io.IncrementalNewlineDecoder(None, True)),
-         refused="tied to this process"),
+    Case(
+        "io.reader.forward",
+        upon(lambda: io.BufferedReader(Forward())),
+        refused="Forward, which has no",
+    ),
+    Case(
+        "io.reader.subclass",
+        upon(lambda: labelled(read(Buffer(io.BytesIO(BYTES)), 3))),
+        is_labelled(gives(BYTES[3:])),
+    ),
+    Case(
+        "io.reader.closed", closed(lambda: io.BufferedReader(io.BytesIO())), refused="It is closed"
+    ),  # type: ignore[arg-type]
+    Case(
+        "io.writer",
+        upon(lambda: written(io.BufferedWriter(io.BytesIO()), b"one")),  # type: ignore[arg-type]
+        lambda f: [f.write(b"two"), f.flush(), f.raw.getvalue() == b"onetwo" or 1 / 0],
+    ),
+    Case(
+        "io.writer.unflushed",
+        upon(lambda: [f := io.BufferedWriter(io.BytesIO()), f.write(b"x")][0]),  # type: ignore[arg-type]
+        refused="not flushed",
+    ),
+    Case(
+        "io.random",
+        upon(lambda: moved(written(io.BufferedRandom(io.BytesIO()), b"one"), 1)),  # type: ignore[arg-type]
+        continues(b"ne"),
+    ),
+    Case(
+        "io.random.read",
+        upon(lambda: read(io.BufferedRandom(io.BytesIO(b"one")), 1)),
+        continues(b"ne"),
+    ),  # type: ignore[arg-type]
+    Case(
+        "io.random.written",
+        upon(
+            lambda: [
+                f := read(io.BufferedRandom(io.BytesIO(b"one")), 1),  # type: ignore[arg-type]
+                f.write(b"xy"),
+            ][0]
+        ),
+        lambda f: [f.seek(0), f.read() == b"oxy" or 1 / 0],
+    ),
+    Case(
+        "io.pair",
+        upon(lambda: io.BufferedRWPair(io.BytesIO(BYTES), io.BytesIO())),  # type: ignore[arg-type]
+        refused="does not show",
+    ),
+    Case(
+        "io.text",
+        upon(lambda: read(io.TextIOWrapper(io.BytesIO(BYTES), "utf-8"), 3)),
+        gives("sta\nandra\ntredje\nfjärde\n"),
+    ),
+    Case(
+        "io.text.end",
+        upon(lambda: read(io.TextIOWrapper(io.BytesIO(BYTES), "utf-8"), 100)),
+        gives(""),
+    ),
+    Case(
+        "io.text.untranslated",
+        upon(lambda: moved(io.TextIOWrapper(io.BytesIO(b"a\r\nb"), newline=""), 1)),
+        lambda f: [f.read() == "\r\nb" or 1 / 0],
+    ),
+    Case(
+        "io.text.written",
+        upon(lambda: written(io.TextIOWrapper(io.BytesIO(), "utf-16"), "one")),
+        lambda f: [
+            f.write("two"),
+            f.flush(),
+            f.buffer.getvalue() == "onetwo".encode("utf-16") or 1 / 0,
+        ],
+    ),
+    Case(
+        "io.text.unflushed",
+        upon(lambda: [f := io.TextIOWrapper(io.BytesIO()), f.write("x")][0]),
+        refused="not flushed",
+    ),
+    Case(
+        "io.text.subclass",
+        upon(lambda: labelled(read(Text(io.BytesIO(BYTES), "utf-8"), 3))),
+        is_labelled(gives("sta\nandra\ntredje\nfjärde\n")),
+    ),
+    Case(
+        "io.text.reader",
+        upon(lambda: read(io.TextIOWrapper(io.BufferedReader(io.BytesIO(BYTES)), "utf-8"), 3)),  # type: ignore[arg-type]
+        gives("sta\nandra\ntredje\nfjärde\n"),
+    ),
+    Case(
+        "io.newline_decoder",
+        upon(lambda: io.IncrementalNewlineDecoder(None, True)),
+        refused="tied to this process",
+    ),
     # Temporary files and folders.
-    Case("temp.file", lambda s: moved(written(s.enter_context(tempfile.TemporaryFile()), b"one"), 1),
-         continues(b"ne")),
-    Case("temp.file.unflushed", lambda s: [f := s.enter_context(tempfile.TemporaryFile()), f.write(b"xy")][0],
-         lambda f: [f.tell() == 2 or 1 / 0, f.seek(0), f.read() == b"xy" or 1 / 0]),
-    Case("temp.file.text", temporary_text, lambda f: [f.read() == "öne\ntwo\n" or 1 / 0, f.write("x")]),
+    Case(
+        "temp.file",
+        lambda s: moved(written(s.enter_context(tempfile.TemporaryFile()), b"one"), 1),
+        continues(b"ne"),
+    ),
+    Case(
+        "temp.file.unflushed",
+        lambda s: [f := s.enter_context(tempfile.TemporaryFile()), f.write(b"xy")][0],
+        lambda f: [f.tell() == 2 or 1 / 0, f.seek(0), f.read() == b"xy" or 1 / 0],
+    ),
+    Case(
+        "temp.file.text",
+        temporary_text,
+        lambda f: [f.read() == "öne\ntwo\n" or 1 / 0, f.write("x")],
+    ),
     Case("temp.named.reader", named_reader, lambda f: [f.read() == b"two\n" or 1 / 0]),
-    Case("temp.named", lambda s: s.enter_context(tempfile.NamedTemporaryFile()), refused="open for writing"),
+    Case(
+        "temp.named",
+        lambda s: s.enter_context(tempfile.NamedTemporaryFile()),
+        refused="open for writing",
+    ),
     Case("temp.spooled", spooled(100), continues(b"tent")),
     Case("temp.spooled.rolled", spooled(1), continues(b"tent")),
-    Case("temp.spooled.text", spooled(100, "w+"), lambda f: [f.read() == "tent" or 1 / 0, f.write("x")]),
-    Case("temp.spooled.text.rolled", spooled(1, "w+"), lambda f: [f.read() == "tent" or 1 / 0, f.write("x")]),
+    Case(
+        "temp.spooled.text",
+        spooled(100, "w+"),
+        lambda f: [f.read() == "tent" or 1 / 0, f.write("x")],
+    ),
+    Case(
+        "temp.spooled.text.rolled",
+        spooled(1, "w+"),
+        lambda f: [f.read() == "tent" or 1 / 0, f.write("x")],
+    ),
     Case("temp.folder", folder, folder_stays),
     # Entries of folders, memory maps, and others.
     Case("os.entry", entry, is_entry),
@@ -481,7 +618,12 @@ CASES = [
     Case("mmap.write", mapped(mmap.ACCESS_WRITE), refused="writes to its file"),
     Case("mmap.closed", closed(anonymous), refused="It is closed"),
     Case("fileinput", input_lines, goes_on),
-    Case("fileinput.unread", lambda s: fileinput.FileInput([path_of(s)], encoding="utf-8"),
-         lambda f: [list(f) == ["första\n", "andra\n", "tredje\n", "fjärde\n"] or 1 / 0]),
-    Case("pathlib", lambda s: pathlib.Path("a", "b"), lambda p: [p / "c" == Path("a/b/c") or 1 / 0]),
-]  # fmt: skip
+    Case(
+        "fileinput.unread",
+        lambda s: fileinput.FileInput([path_of(s)], encoding="utf-8"),
+        lambda f: [list(f) == ["första\n", "andra\n", "tredje\n", "fjärde\n"] or 1 / 0],
+    ),
+    Case(
+        "pathlib", lambda s: pathlib.Path("a", "b"), lambda p: [p / "c" == Path("a/b/c") or 1 / 0]
+    ),
+]
