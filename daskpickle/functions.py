@@ -142,7 +142,9 @@ def only_code(function: FunctionType) -> tuple[_Code, tuple[Any, ...]] | None:
     module = function.__globals__
     about = tuple([module.get(name, False) for name in _ABOUT_MODULE])
     if (
-        function.__closure__ is None is function.__defaults__ is function.__kwdefaults__
+        function.__closure__ is None
+        and function.__defaults__ is None
+        and function.__kwdefaults__ is None
         and not function.__dict__
         and not function.__annotations__
         and (function.__module__ == "__main__" or "<locals>" in function.__qualname__)

@@ -45,10 +45,12 @@ HINT = "Create it where it is used, inside the task, or register a reducer for i
 
 #: How CPython, Cython and cloudpickle say that a type cannot be pickled.
 _CANNOT = re.compile(
-    r"cannot pickle|can't pickle|can't serialize|no default __reduce__|cannot be (pickled|serialized)"
-    r"|should only be shared between processes",
+    r"cannot pickle|can't pickle|can't serialize|no default __reduce__|should only be shared between"
+    r"|cannot be (pickled|serialized)",
     re.I,
 )
+#: What the pickler itself says about the protocol that was asked for, and not about an object.
+_PROTOCOL = re.compile("PickleBuffer can|persistent ID")
 
 
 def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
@@ -90,7 +92,9 @@ def refusal_of(exc: BaseException, obj: Any) -> RefusedError | None:
         return refused_as(ValueError)(obj, "It is closed.", "Open it inside the task.")
     if not isinstance(exc, Exception) or isinstance(exc, (MemoryError, Warning)):
         return None
-    cls = type(exc)
+    cls: type[Exception] = type(exc)
+    if cls is pickle.PicklingError and _PROTOCOL.match(str(exc)):
+        return None
     if cls is pickle.PicklingError or cls.__module__ == "builtins":
         return refused_as(cls)(obj, _sentence(exc), HINT)
     return None

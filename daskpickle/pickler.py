@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import BuiltinMethodType, FunctionType
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ import cloudpickle
 from daskpickle import reducers  # noqa: F401 - its index tells the registry where rooms are
 from daskpickle.functions import USABLE, reduce_class, reduce_function
 from daskpickle.policy import current_policy
-from daskpickle.quick import Picklers, is_builtin
+from daskpickle.quick import Picklers, is_builtin, stood_for
 from daskpickle.table import DispatchTable, Resolved
 
 __all__ = ["Pickler", "Unpickler", "dump", "dumps", "load", "loads"]
@@ -123,6 +124,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if self._resolved is not None:
             self._resolved.begin()
         try:
+            if type(obj) in weakref.ProxyTypes:
+                obj = stood_for(obj)
             super().dump(obj)
         except Exception as exc:
             # Only now is anything paid for a good message: the second walk that finds the path.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import operator
 import pickle
+import weakref
 from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType
 from typing import Any
@@ -26,7 +27,7 @@ from daskpickle.functions import USABLE, only_code, reduce_class, reduce_code, r
 from daskpickle.pool import count_fired
 from daskpickle.table import DispatchTable, Reducer, Resolved, version
 
-__all__ = ["ATOMS", "FEW", "PROBES", "Picklers", "is_builtin"]
+__all__ = ["ATOMS", "FEW", "PROBES", "Picklers", "is_builtin", "stood_for"]
 
 #: Of classes of objects that hold one function above all: how to get it.
 PROBES: dict[type, Callable[[Any], Any]] = {functools.partial: operator.attrgetter("func")}
@@ -56,6 +57,17 @@ def is_builtin(obj: Any) -> bool:
     if cls is list or cls is tuple:
         return len(obj) <= FEW and ATOMS.issuperset(map(type, obj))
     return False
+
+
+def stood_for(proxy: Any) -> Any:
+    """Return what a proxy that is pickled by itself stands for, as plain pickle has it.
+
+    Nothing would hold that where the proxy arrives.
+    """
+    try:
+        return getattr(proxy.__reduce_ex__, "__self__", proxy)
+    except ReferenceError:  # it is dead
+        return proxy
 
 
 class _ByValue(Exception):  # noqa: N818 - it says where to go on, and reaches nobody
@@ -209,6 +221,8 @@ class Picklers:
         if not USABLE:
             raise NotImplementedError  # no quick way in this Python: the caller goes the long one
         cls = type(obj)
+        if cls in weakref.ProxyTypes:
+            obj = stood_for(obj)
         if cls is FunctionType:
             return self._dump_function(obj, table, out_of_band, prefix)
         if self._one_pass or id(cls) in self._by_value:

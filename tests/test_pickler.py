@@ -597,8 +597,7 @@ def test_no_test_of_cpython_is_lost_to_cloudpickle() -> None:
         pytest.skip("This build of Python comes without the package `test`.")
     ours, theirs = outcomes("daskpickle"), outcomes("cloudpickle")
     lost = {name for name, how in theirs.items() if how == "passed" and ours[name] != "passed"}
-    # A proxy arrives as a proxy, and not as a copy of what it stands for: here, for nothing.
-    assert {name.partition(".")[2] for name in lost} <= {"test_newobj_proxies"}
+    assert lost == set()
     assert sum(how == "passed" for how in ours.values()) > 400
     assert ours["Copy.test_instance_dispatch_table"] == "passed", "which cloudpickle fails"
     assert ours["Chain.test_instance_dispatch_table"] == "passed"

@@ -9,7 +9,8 @@ Notes
 - Refused: a proxy of what hides its methods.
 
 A `weakref.finalize` arrives dead, as plain pickle has it: what it would clean up is elsewhere.
-A proxy arrives as a proxy, where plain pickle makes a strong copy of what it stands for.
+A proxy inside of something arrives as a proxy, where plain pickle makes a strong copy of what it
+stands for. One that is pickled by itself arrives as such a copy: nothing else would hold that.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -89,14 +90,30 @@ class TestDeadMethod(ReducerContract):
 
 
 class TestProxy(ReducerContract):
-    def make(self) -> Any:
-        return weakref.proxy(KEPT)
-
-    def same(self, sent: Any, received: Any) -> bool:
-        return type(received) is weakref.ProxyType and received.method() == 5
-
     def refused(self) -> list[Any]:
         return [(lambda: weakref.proxy(HIDDEN), "do not tell")]
+
+
+def test_a_proxy_beside_what_it_stands_for_is_one() -> None:
+    """It is alive as long as that is held, and no longer."""
+    node = Node()
+    received = daskpickle.loads(daskpickle.dumps({"node": node, "proxy": weakref.proxy(node)}))
+    proxy = received["proxy"]
+    assert type(proxy) is weakref.ProxyType or type(proxy) is weakref.CallableProxyType
+    assert proxy.method() == 5
+    del received["node"]
+    gc.collect()
+    with pytest.raises(ReferenceError):
+        proxy.method()
+
+
+def test_a_proxy_by_itself_arrives_as_what_it_stands_for() -> None:
+    """As with plain pickle: nothing else would hold that."""
+    node = Node()
+    for dumps in (daskpickle.dumps, pickle.dumps):
+        received = daskpickle.loads(dumps(weakref.proxy(node)))
+        assert type(received) is Node
+        assert received.method() == 5
 
 
 class TestCallableProxy(ReducerContract):
