@@ -208,13 +208,13 @@ class TestAnswer(ReducerContract):
     def make(self) -> Any:
         headers = email.message.Message()
         headers["A"] = "b"
-        answer = urllib.response.addinfourl(io.BytesIO(b"body"), headers, "lab:x", 7)
+        answer = urllib.response.addinfourl(io.BytesIO(b"answer"), headers, "lab:x", 7)
         answer.read(1)  # since then, it keeps the method of its file
         return answer
 
     def same(self, sent: Any, received: Any) -> None:
         assert (received.geturl(), received.status, received.info()["a"]) == ("lab:x", 7, "b")
-        assert received.read() == b"ody"
+        assert received.read() == b"nswer"
         received.close()
 
     def state(self, obj: Any) -> Any:
