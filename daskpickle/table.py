@@ -31,6 +31,7 @@ import cloudpickle
 
 from daskpickle import identity
 from daskpickle.compiled import HEAP, SHORTCUTS, reducer_of
+from daskpickle.delegates import is_delegate, reduce_delegate
 from daskpickle.errors import RefusedError, RegistrationError, describe_type
 from daskpickle.functions import BETTER, reduce_class
 from daskpickle.handles import SCOPES, IdentityMap, Recipe, add_state, extra_state
@@ -327,6 +328,16 @@ def _repeat(obj: Any) -> Any:
     return obj.__reduce_ex__(4) if own is None else own(obj)  # 4: without out-of-band buffers
 
 
+def _delegate(obj: Any) -> Any:
+    """Reduce an object that pickle could not give its state."""
+    cls = type(obj)
+    own = _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls) or _dask_reducer(cls)
+    if own is not None:
+        return own(obj)
+    fired()
+    return reduce_delegate(obj)
+
+
 def _bases(cls: type) -> Iterator[type]:
     """Yield a class and its bases: the MRO, then registered ABCs that say so."""
     yield from cls.__mro__
@@ -448,7 +459,9 @@ class DispatchTable(dict[type, Reducer]):
                 return _registered(found, subclasses=True)
             if found is not None and found.subclasses and base in cls.__mro__:
                 break
-        return _repeat if cls in identity.arrived_types else None
+        if cls in identity.arrived_types:
+            return _repeat
+        return _delegate if is_delegate(cls) else None
 
     def __setitem__(self, cls: type, reducer: Reducer) -> None:
         self._own[cls] = reducer

@@ -23,8 +23,9 @@ ARROWS: dict[str, set[str]] = {
     "handles": {"errors", "identity", "pool", "samefile"},
     "plugins": {"errors"},
     "compiled": set(),
+    "delegates": set(),
     "functions": {"errors", "identity"},
-    "table": {"compiled", "errors", "functions", "handles", "identity", "pool"},
+    "table": {"compiled", "delegates", "errors", "functions", "handles", "identity", "pool"},
     "quick": {"errors", "functions", "pool", "table"},
     "reducers": {"plugins", "table"},  # the index: it imports no room
     "policy": {"errors", "table"},
