@@ -51,6 +51,7 @@ class Settings:
     )  # bytes; a smaller file that is open for reading travels with its bytes
     keep: bool = False  # True on workers: what arrived by token lives until worker teardown
     host: str = ""  # what errors call this process
+    installed: bool = False  # whether Dask pickles here with daskpickle, for whatever cluster
 
 
 settings = Settings()

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import daskpickle
+from daskpickle.identity import settings
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -78,6 +79,7 @@ def _install(hooks: tuple[type[Hook], ...]) -> None:
             hook = cls()
             hook.install()
             state["hooks"][cls.__name__] = hook
+    settings.installed = True
 
 
 def uninstall(client: Client | None = None) -> Any:
@@ -96,6 +98,7 @@ def uninstall(client: Client | None = None) -> Any:
         state = vars(sys.modules["dask"]).pop(_STATE, None) if "dask" in sys.modules else None
         for hook in reversed(list(state["hooks"].values()) if state else []):
             hook.uninstall()
+        settings.installed = False
     if client is None:
         return None
     from daskpickle.cluster.plugins import unregister

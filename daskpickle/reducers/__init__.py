@@ -77,7 +77,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "lzma": ("compressors",),
     "mailbox": ("mailboxes",),
     "mmap": ("mmaps",),
-    "multiprocessing": ("managers", "pools", "processes", "shared"),
+    "multiprocessing": ("children", "managers", "pools", "processes", "shared"),
     "nt": ("system",),
     "os": ("system",),
     "poplib": ("dialogues",),

@@ -22,7 +22,7 @@ import os
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cloudpickle import cloudpickle
@@ -33,7 +33,7 @@ from daskpickle.handles import real
 
 
 class _Probe(ctypes.Structure):
-    _fields_ = [("field", ctypes.c_int)]  # noqa: RUF012
+    _fields_ = [("field", ctypes.c_int)]
 
 
 Function: Any = ctypes._CFuncPtr  # type: ignore[attr-defined]
@@ -47,14 +47,17 @@ GIVEN = "_type_", "_length_", "_flags_", "_restype_", "_argtypes_"
 NATIVE, SWAPPED = f"__ctype_{sys.byteorder[0]}e__", f"__ctype_{'bl'[sys.byteorder == 'big']}e__"
 USE_ERRNO, USE_LAST_ERROR = 8, 16  # in _flags_: FUNCFLAG_... of CPython's Modules/_ctypes/ctypes.h
 
+NEW = "_daskpickle_new_"
+
+Reduce = Callable[[Any], Any]
 MAKE_INSIDE = "Make it inside the task, of what it points to."
 OPEN_INSIDE = "Open the library inside the task."
 
 
-def register_all(classes: tuple[Any, ...], **facts: Any) -> Any:
+def register_all(classes: tuple[Any, ...], **facts: Any) -> Callable[[Reduce], Reduce]:
     """Register one reducer for several classes, and for their subclasses."""
 
-    def add(reduce: Any) -> Any:
+    def add(reduce: Reduce) -> Reduce:
         for cls in classes:
             register(cls, reduce, subclasses=True, **facts)
         return reduce
@@ -100,6 +103,7 @@ def rebuild_type(
     metaclass: type, name: str, bases: tuple[Any, ...], given: dict[str, Any], token: str
 ) -> Any:
     """Make the type, or find the one that was made of the same before."""
+    given = {**given, NEW: True}
     return cloudpickle._make_skeleton_class(metaclass, name, bases, given, token, None)
 
 
@@ -107,9 +111,10 @@ _guard = threading.Lock()
 
 
 def set_members(cls: Any, members: dict[str, Any]) -> None:
-    """Give a type its methods, and then its fields, which can be given once."""
+    """Give a new type its methods, and then its fields, which can be given once."""
     with _guard:
-        if "_fields_" not in vars(cls):
+        if NEW in vars(cls):
+            delattr(cls, NEW)
             cloudpickle._class_setstate(cls, (members, {}))
 
 
@@ -150,14 +155,15 @@ def rebuild_function_type(flags: int, result: Any, arguments: tuple[Any, ...]) -
 )  # fmt: skip
 def reduce_data(data: Any) -> Any:
     """Say its bytes, if its pointers are null; what has no pointers says them itself."""
-    cls = type(data)
+    cls: Any = type(data)
     places = list(_pointers(cls))
     if not places:
         return NotImplemented
     content, size = _bytes(data), ctypes.sizeof(ctypes.c_void_p)
     if any(any(content[place : place + size]) for place in places):
-        if issubclass(cls, ctypes._SimpleCData) and cls._type_ in "zZO" and data._objects is not None:
-            value = data._objects if cls._type_ == "z" else data.value
+        kind = cls._type_ if issubclass(cls, ctypes._SimpleCData) else ""
+        if kind in ("z", "Z", "O") and data._objects is not None:  # what it was made of
+            value = data._objects if kind == "z" else data.value
             return rebuild_value, (cls, value, vars(data))
         raise RefusedError(data, "It holds the address of something in this process.")
     return rebuild_data, (cls, content, vars(data))
@@ -231,7 +237,7 @@ def open_library(
     errors = {"use_errno": bool(flags & USE_ERRNO), "use_last_error": bool(flags & USE_LAST_ERROR)}
     ctypes.CDLL.__init__(library, name, **errors)
     for function, signature in signatures.items():
-        _sign(getattr(library, function), *signature)
+        _sign(getattr(library, function), signature)
     vars(library).update(state)
     return library
 
@@ -251,8 +257,8 @@ def reduce_function(function: Any) -> Any:
     kept = function._objects
     made_of = kept.get("0") if type(kept) is dict else kept
     if type(made_of).__name__ == "CThunkObject":
-        # The types of its arguments, what it calls, the type of its result; since 3.12 it has a type
-        # of its own: CThunkObject_traverse in CPython 3.10 to 3.13, Modules/_ctypes/callbacks.c.
+        # The types of its arguments, what it calls, the type of its result; since 3.12, its own:
+        # CThunkObject_traverse in CPython 3.10 to 3.13, Modules/_ctypes/callbacks.c.
         called = [part for part in gc.get_referents(made_of) if part is not type(made_of)][1]
         return rebuild_callback, (type(function), called, _signature(function))
     name = vars(function).get("__name__")
@@ -262,25 +268,28 @@ def reduce_function(function: Any) -> Any:
     return Recipe(open_function, type(function), made_of, name, _signature(function))
 
 
-def open_function(cls: Any, library: Any, name: str, signature: tuple[Any, ...]) -> Any:
+def open_function(cls: Any, library: Any, name: str, signature: dict[str, Any]) -> Any:
     """Look the function up in its library."""
-    function = real(library)[name]
-    _sign(function, *signature)
+    function = cls((name, real(library)))
+    function.__name__ = name
+    _sign(function, signature)
     return function
 
 
-def rebuild_callback(cls: Any, called: Any, signature: tuple[Any, ...]) -> Any:
+def rebuild_callback(cls: Any, called: Any, signature: dict[str, Any]) -> Any:
     """Make a function of C that calls one of Python."""
     function = cls(called)
-    _sign(function, *signature)
+    _sign(function, signature)
     return function
 
 
-def _signature(function: Any) -> tuple[Any, ...]:
-    return function.argtypes, function.restype, function.errcheck
+def _signature(function: Any) -> dict[str, Any]:
+    """Return what a function was told that its type does not say."""
+    arguments, result = getattr(function, "_argtypes_", None), function._restype_
+    said = {"argtypes": arguments, "restype": result, "errcheck": None}
+    return {n: value for n in said if (value := getattr(function, n)) != said[n]}
 
 
-def _sign(function: Any, arguments: Any, result: Any, check: Any) -> None:
-    function.argtypes, function.restype = arguments, result
-    if check is not None:
-        function.errcheck = check
+def _sign(function: Any, signature: dict[str, Any]) -> None:
+    for name, value in signature.items():
+        setattr(function, name, value)

@@ -1,4 +1,4 @@
-"""What an interpreter says of itself in `sys`, by reference; and `os.sched_param`.
+"""What an interpreter says of itself in `sys`, by reference.
 
 Notes
 -----
@@ -6,13 +6,10 @@ Notes
   where it arrives. Most of their types let nobody make another one.
 - Lost: what they say of the sender. ``tuple(sys.version_info)`` travels by its values.
 - Refused: nothing.
-
-An `os.sched_param` pickles by itself as something that it does not take when it is loaded.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -33,17 +30,3 @@ for _name in NAMES:
         travels="a reference: what the interpreter says where it arrives",
         lost="what it says here", refused="nothing", hint="Send tuple() of it.",
     )  # fmt: skip
-
-
-@register(
-    os.sched_param, travels="its priority", lost="nothing", refused="nothing",
-    hint="Send its priority.",
-)  # fmt: skip
-def reduce_sched_param(param: Any) -> Any:
-    """Say its priority."""
-    return rebuild_sched_param, (param.sched_priority,)
-
-
-def rebuild_sched_param(priority: Any) -> Any:
-    """Make one of this priority."""
-    return os.sched_param(priority)

@@ -6,28 +6,32 @@ Notes
   first use, with the ``authkey`` that `multiprocessing.current_process` has where it arrives: all
   processes that one has started, and those that they started, have the same.
 - Lost: nothing.
-- Refused: a key. A manager, which runs in a process that belongs to this one. A proxy whose key no
-  other process can have: it was made at random for this one, which has started no other.
+- Refused: a key. A manager, which runs in a process that belongs to this one. Where daskpickle is
+  not installed in Dask, a proxy whose key no other process is known to have: it was made at random
+  for this one.
 """
 
 from __future__ import annotations
 
-from multiprocessing import current_process, parent_process, process
-from multiprocessing.connection import AuthenticationError
+from multiprocessing import AuthenticationError, current_process, managers, parent_process, process
 from multiprocessing.context import get_spawning_popen
-from multiprocessing.managers import AutoProxy, BaseManager, BaseProxy, RebuildProxy, Server
+from multiprocessing.managers import BaseManager, BaseProxy, Server
 from typing import Any
 
 from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError
 from daskpickle.handles import settings
 
+RebuildProxy: Any = managers.RebuildProxy  # type: ignore[attr-defined]
+AutoProxy: Any = managers.AutoProxy  # type: ignore[attr-defined]
+Key: Any = process.AuthenticationString  # type: ignore[attr-defined]
+
 SAME_KEY = "Give both processes the same key: multiprocessing.current_process().authkey = ..."
-RANDOM = 32  # bytes of a key that nobody has chosen: Lib/multiprocessing/process.py
+RANDOM = 32  # bytes of a key that nobody has chosen: _MainProcess, Lib/multiprocessing/process.py
 
 
 @register(
-    process.AuthenticationString, action="refuse", subclasses=True, veto=True, refused="always",
+    Key, action="refuse", subclasses=True, veto=True, refused="always",
     hint=f"{SAME_KEY}.",
 )  # fmt: skip
 def reduce_key(key: Any) -> Any:
@@ -54,14 +58,16 @@ for _cls in (BaseManager, Server):
 @register(
     BaseProxy, action="reconnect", scope="process", subclasses=True,
     travels="the address of its manager, and which object it is for", lost="nothing",
-    refused="if no other process can have the key to its manager", hint=f"{SAME_KEY}.",
+    refused="if no other process is known to have its key", hint=f"{SAME_KEY}.",
 )  # fmt: skip
 def reduce_proxy(proxy: Any) -> Any:
     """Say where its manager is."""
     if get_spawning_popen() is not None:
         return NotImplemented
     if _only_here(proxy):
-        raise RefusedError(proxy, "No other process has the key of this one to its manager.")
+        raise RefusedError(
+            proxy, "Its key is that of this process, which no other is known to have."
+        )
     exposed = proxy._exposed_ if getattr(proxy, "_isauto", False) else None
     return Recipe(
         open_proxy, type(proxy), proxy._token, proxy._serializer, exposed, close=keep_proxy
@@ -69,13 +75,13 @@ def reduce_proxy(proxy: Any) -> Any:
 
 
 def _only_here(proxy: Any) -> bool:
-    """Tell whether nobody but this process can have the key: it is random, and not inherited."""
+    """Tell whether nobody else is known to have the key: it is random, and was not inherited.
+
+    With Dask it may be: workers that were started from this process have it, and threads of it do.
+    """
     own = current_process().authkey
-    if proxy._authkey != own or len(own) != RANDOM or parent_process() is not None:
-        return False
-    managing = getattr(proxy._manager, "_process", None)
-    children = [child for child in process._children if child is not managing]  # type: ignore[attr-defined]
-    return not children and not settings.host  # the name of a worker or scheduler in this process
+    known = proxy._authkey != own or len(own) != RANDOM or parent_process() is not None
+    return not (known or settings.installed)
 
 
 def open_proxy(cls: type, token: Any, serializer: str, exposed: Any) -> Any:

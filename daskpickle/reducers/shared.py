@@ -6,7 +6,7 @@ Notes
   writes, the others see. The memory is known by its inode, too. It is never created there, and who
   attaches to it does not unlink it at its end, as the resource tracker of `multiprocessing` would.
   Locks, semaphores, conditions and events travel by the names of their semaphores, which they have
-  if they were made for the start method "spawn" or "forkserver", while their maker has them.
+  if they were made for the start method "spawn" or "forkserver", while their maker runs.
 - Lost: nothing.
 - Refused: memory that was unlinked; locks without a name, which those for "fork" are; and what only
   a process that is being started can be given: queues, barriers, values and arrays.
@@ -14,6 +14,7 @@ Notes
 
 from __future__ import annotations
 
+import _posixshmem  # type: ignore[import-not-found]
 import os
 import platform
 import struct
@@ -25,16 +26,17 @@ from multiprocessing.shared_memory import ShareableList, SharedMemory
 from pathlib import Path
 from typing import Any
 
-import _posixshmem
-
 from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError, refused_as
 from daskpickle.handles import real
 
+SemLock: Any = synchronize.SemLock
+Condition: Any = synchronize.Condition
+
 USE_DASK = "Use distributed's Lock, Event, Semaphore, Queue or Variable between tasks."
 PRIVATE = frozenset(("_name", "_fd", "_mmap", "_buf", "_size", "_flags", "_mode", "_track"))
 
-# `multiprocessing` itself gives all of these to a process that it starts: its pickler is left alone.
+# `multiprocessing` gives all of these to a process that it starts: its pickler is left alone.
 
 
 def _host() -> str:
@@ -109,8 +111,12 @@ def open_shareable_list(cls: Any, memory: Any) -> Any:
     return items
 
 
+# A lock removes its semaphore when it goes; one that was sent stays as long as this process.
+_sent: dict[str, Any] = {}
+
+
 @register(
-    synchronize.SemLock, scope="process", subclasses=True, travels="its name, on the same host",
+    SemLock, scope="process", subclasses=True, travels="its name, on the same host",
     lost="nothing", refused="of the start method 'fork'", hint=USE_DASK,
 )  # fmt: skip
 def reduce_semaphore(lock: Any) -> Any:
@@ -120,21 +126,25 @@ def reduce_semaphore(lock: Any) -> Any:
     semaphore = lock._semlock
     if semaphore.name is None:
         raise refused_as(RuntimeError)(lock, "It has no name: only a child by 'fork' can share it.")
+    _sent[semaphore.name] = lock
     facts = semaphore.kind, semaphore.maxvalue, semaphore.name
     return Recipe(open_semaphore, type(lock), _host(), *facts)
 
 
 def open_semaphore(cls: Any, host: str, kind: int, maxvalue: int, name: str) -> Any:
-    """Open the semaphore, which its maker removes when the lock goes."""
+    """Open the semaphore; its maker removes it."""
     if _host() != host:
         raise OSError("It is a semaphore of another host.")
     lock = cls.__new__(cls)
-    synchronize.SemLock.__setstate__(lock, (0, kind, maxvalue, name))
+    try:
+        SemLock.__setstate__(lock, (0, kind, maxvalue, name))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{name} is gone: the process that made it has ended.") from None
     return lock
 
 
 @register(
-    synchronize.Condition, scope="process", subclasses=True,
+    Condition, scope="process", subclasses=True,
     travels="its lock and semaphores, on the same host", lost="nothing",
     refused="of the start method 'fork'", hint=USE_DASK,
 )  # fmt: skip
@@ -150,7 +160,7 @@ def reduce_condition(condition: Any) -> Any:
 def open_condition(cls: Any, *parts: Any) -> Any:
     """Make the condition of its parts."""
     condition = cls.__new__(cls)
-    synchronize.Condition.__setstate__(condition, tuple(map(real, parts)))
+    Condition.__setstate__(condition, tuple(map(real, parts)))
     return condition
 
 
@@ -183,7 +193,7 @@ def reduce_inherited(obj: Any) -> Any:
     """Refuse it."""
     if get_spawning_popen() is not None:
         return NotImplemented
-    raise refused_as(RuntimeError)(obj, "It can be shared with child processes only, as they start.")
+    raise refused_as(RuntimeError)(obj, "It is shared with child processes only, as they start.")
 
 
 for _cls in INHERITED:

@@ -1,4 +1,4 @@
-"""The version of `curses`, by reference; windows, which are of one terminal, are refused as they are.
+"""The version of `curses`, by reference. Windows are of one terminal: nobody can pickle them.
 
 Notes
 -----
