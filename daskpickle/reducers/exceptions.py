@@ -74,11 +74,13 @@ def rebuild_left_behind(type_name: str, shown: str, why: str) -> LeftBehind:
 @neutral
 def reduce_exception(exc: BaseException) -> Any:
     """Say how it was made, and what was set on it; `BaseException.__setstate__` sets that."""
-    reduced: Any = exc.__reduce__()
-    make, args, *rest = reduced
     cls: Any = type(exc)
+    make, args, *rest = cls.__reduce__(exc)
+    own = rest[0] if rest and isinstance(rest[0], dict) else {}
+    if "__reduce_ex__" in own or "__reduce__" in own:  # set on this very object
+        return NotImplemented
     if cls.__setstate__ is not BaseException.__setstate__:
-        return (make, args, *rest)
+        return NotImplemented
     state = dict(rest[0]) if rest and rest[0] else {}
     spare = _spare if exc.__traceback__ is not None else _keep
     base: Any = next(base for base in cls.__mro__ if _is_native(base))
@@ -98,7 +100,7 @@ def reduce_exception(exc: BaseException) -> Any:
         del links["__suppress_context__"]  # setting a cause suppresses the context
     state = {name: spare(value) for name, value in state.items()}
     state |= {name: value for name, value in links.items() if value is not None}
-    return (make, args, state) if state else (make, args)
+    return (make, args, state) if state or rest else (make, args)
 
 
 def _is_native(cls: Any) -> bool:

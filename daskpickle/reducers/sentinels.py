@@ -60,7 +60,7 @@ def _find(obj: object) -> tuple[str, str] | None:
 
 def _variables(module: Any) -> dict[str, Any]:
     """Return the variables of a module that is there already; a lazy one stays unread."""
-    if not isinstance(module, ModuleType):
+    if not issubclass(type(module), ModuleType):  # one of cffi's only says that it is one
         return {}
     return object.__getattribute__(module, "__dict__")  # type: ignore[no-any-return]
 
