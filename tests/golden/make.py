@@ -18,6 +18,7 @@ import configparser
 import contextlib
 import contextvars
 import csv
+import ctypes
 import dataclasses
 import datetime
 import dbm.dumb
@@ -39,6 +40,9 @@ import lzma
 import mailbox
 import mmap
 import multiprocessing
+import multiprocessing.managers
+import multiprocessing.pool
+import multiprocessing.shared_memory
 import operator
 import os
 import platform
@@ -74,11 +78,13 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
 from contextvars import Context, ContextVar
 from importlib.metadata import version
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import daskpickle
+from daskpickle.handles import settings
 from daskpickle.reducers.exceptions import LeftBehind
 
 FOLDER = Path(__file__).parent
@@ -529,9 +535,76 @@ def regexes(stack: ExitStack) -> dict[str, Any]:
     }
 
 
+def cdata(stack: ExitStack) -> dict[str, Any]:
+    class Node(ctypes.Structure):
+        pass
+
+    Node._fields_ = [("value", ctypes.c_int), ("next", ctypes.POINTER(Node))]
+    compare = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int)
+    library = ctypes.CDLL("libm.so.6", use_errno=True)
+    library.cos.restype, library.cos.argtypes = ctypes.c_double, [ctypes.c_double]
+    return {
+        "array": (ctypes.c_int * 3)(1, 2, 3),
+        "null": ctypes.POINTER(ctypes.c_int)(),
+        "string": ctypes.c_char_p(b"abc"),
+        "swapped": ctypes.c_int.__ctype_be__(5),
+        "node": Node(4),
+        "callback": compare(max),
+        "library": library,
+        "function": library.cos,
+    }
+
+
+def children(stack: ExitStack) -> dict[str, Any]:
+    context = multiprocessing.get_context("fork")
+    ended = context.Process(target=int, name="ended")
+    ended.start()
+    ended.join()
+    made = context.Process(target=print, args=(1,), kwargs={"end": ""}, name="made", daemon=True)
+    return {"ended": ended, "made": made, "tracker": resource_tracker._resource_tracker}
+
+
+def proxies(stack: ExitStack) -> dict[str, Any]:
+    manager = stack.enter_context(multiprocessing.Manager())
+    stack.callback(setattr, settings, "installed", settings.installed)
+    settings.installed = True
+    return {"dict": manager.dict(), "namespace": manager.Namespace()}  # AutoProxy: by value
+
+
+def mp_pools(stack: ExitStack) -> dict[str, Any]:
+    threads = stack.enter_context(multiprocessing.pool.ThreadPool(2, print, ("",)))
+    result = threads.map_async(abs, [1, -2])
+    result.wait()
+    processes = stack.enter_context(multiprocessing.get_context("spawn").Pool(1))
+    return {"threads": threads, "processes": processes, "result": result}
+
+
+def shared(stack: ExitStack) -> dict[str, Any]:
+    context = multiprocessing.get_context("spawn")
+    memory = multiprocessing.shared_memory.SharedMemory(create=True, size=8)
+    items = multiprocessing.shared_memory.ShareableList([1, "a", None])
+    for held in (memory, items.shm):
+        stack.callback(held.unlink)
+        stack.callback(held.close)
+    locks = {name: getattr(context, name)() for name in ("Lock", "RLock", "Condition", "Event")}
+    return {**locks, "memory": memory, "list": items, "bounded": context.BoundedSemaphore(2)}
+
+
+def interpreter(stack: ExitStack) -> dict[str, Any]:
+    return {"flags": sys.flags, "version": sys.version_info}
+
+
+def terminals(stack: ExitStack) -> dict[str, Any]:
+    import curses
+
+    return {"version": curses.ncurses_version}
+
+
 MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "callables": [callables],
     "capsules": [capsules],
+    "cdata": [cdata],
+    "children": [children],
     "codings": [codings],
     "compressed": [compressed],
     "contexts": [contexts],
@@ -543,17 +616,20 @@ MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "files": [files],
     "hashes": [hashes],
     "http": [http_parts],
+    "interpreter": [interpreter],
     "iterators": [iterators],
     "json": [json_parts],
     "layers": [layers],
     "locks": [locks, fresh_locks],
     "logs": [logs],
     "mailboxes": [mailboxes],
+    "managers": [proxies],
     "mmaps": [mmaps],
     "metadata": [metadata],
     "mocks": [mocks],
     "natives": [natives],
     "opencl": [opencl],
+    "pools": [mp_pools],
     "processes": [processes],
     "prompts": [prompts],
     "queues": [queues],
@@ -561,12 +637,14 @@ MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "running": [running],
     "schedulers": [schedulers],
     "sentinels": [sentinels],
+    "shared": [shared],
     "shelves": [shelves],
     "sockets": [sockets],
     "sqlite": [sqlite],
     "system": [system],
     "tars": [tars],
     "tempfiles": [tempfiles],
+    "terminals": [terminals],
     "thread_locals": [thread_locals],
     "tls": [tls],
     "typings": [typings],
@@ -610,6 +688,8 @@ FACTS: dict[str, Callable[[Any], Any]] = {
     "concurrent.futures._base.Future": lambda f: f.cancelled() or repr(f.exception() or f.result()),
     "configparser.NoOptionError": lambda e: [str(e), e.option],
     "contextlib._GeneratorContextManager": lambda m: m.__enter__(),
+    "ctypes.c_char_p": lambda s: s.value.decode(),
+    "ctypes.c_int": lambda n: n.value,
     "daskpickle.reducers.exceptions.LeftBehind": lambda left: [repr(left), left.why],
     "dataclasses._MISSING_TYPE": lambda m: m is dataclasses.MISSING,
     "encodings.big5.IncrementalDecoder": lambda d: d.decode(b"\xe9"),
@@ -625,6 +705,8 @@ FACTS: dict[str, Callable[[Any], Any]] = {
     "logging.handlers.SysLogHandler": lambda h: [*h.address, h.facility],
     "lzma.LZMAFile": lambda f: [f.tell(), f.read().decode()],
     "multiprocessing.connection.Connection": lambda c: c.closed,
+    "multiprocessing.context.ForkProcess": lambda p: [p.name, p.daemon, p.exitcode],
+    "multiprocessing.pool.MapResult": lambda r: r.get(),
     "os._Environ": lambda e: e is os.environ,
     "queue.LifoQueue": lambda q: [q.maxsize, list(q.queue)],
     "queue.PriorityQueue": lambda q: [q.maxsize, list(q.queue)],
