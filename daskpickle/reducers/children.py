@@ -5,8 +5,8 @@ Notes
 - Travels: a process that has not been started: what it will do. One that has ended: its exit code.
   What each process has one of, as the resource tracker: the one of the receiver.
 - Lost: the key of the parent: a process that is started there is a child of the process there.
-- Refused: a process that runs, or that nobody has waited for: asking it here would reap it; a closed
-  one; the process itself. A finalizer that is still to be called.
+- Refused: a process that runs, or that nobody has waited for: asking it here would reap it; one
+  that is closed; the process itself. A finalizer that is still to be called.
 """
 
 from __future__ import annotations
