@@ -12,26 +12,29 @@ from __future__ import annotations
 import inspect
 import marshal
 import sys
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from types import CellType, CodeType, FunctionType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from cloudpickle import cloudpickle
 
-from daskpickle.errors import RefusedError
-from daskpickle.identity import Call, IdentityMap
+from daskpickle.identity import IdentityMap
 
-__all__ = ["BETTER", "USABLE", "only_code", "reduce_class", "reduce_code", "reduce_function"]
+__all__ = [
+    "ATOMS",
+    "BETTER",
+    "USABLE",
+    "is_importable",
+    "only_code",
+    "reduce_code",
+    "reduce_function",
+]
 
 #: What may be an argument of the function that makes the function: it cannot lead back to it.
-_ATOMS = frozenset((str, bytes, int, float, complex, bool, type(None)))
+ATOMS = frozenset((str, bytes, int, float, complex, bool, type(None)))
 
 #: What may be given as a global variable then: a module leads back to nothing.
-_SAFE = _ATOMS | {ModuleType}
-
-# Bits of ``tp_flags``: a class statement sets the first one, and never the second.
-_HEAP, _IMMUTABLE = 1 << 9, 1 << 8
+_SAFE = ATOMS | {ModuleType}
 
 _ABOUT_MODULE = ("__package__", "__name__", "__path__", "__file__")
 
@@ -103,7 +106,7 @@ def reduce_cell(cell: CellType) -> tuple[Any, ...]:
         value = cell.cell_contents
     except ValueError:
         return cloudpickle._make_empty_cell, ()
-    if type(value) in _ATOMS:
+    if type(value) in ATOMS:
         return cloudpickle._make_cell, (value,)
     return cloudpickle._make_empty_cell, (), (None, {"cell_contents": value})
 
@@ -177,7 +180,7 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
     if (
         function.__module__ != "__main__"
         and "<locals>" not in function.__qualname__
-        and (_is_importable(function) or cloudpickle._should_pickle_by_reference(function))
+        and (is_importable(function) or cloudpickle._should_pickle_by_reference(function))
     ):
         return NotImplemented
     code = function.__code__
@@ -207,7 +210,7 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
     values = () if cells is None else tuple(map(cloudpickle._get_cell_contents, cells))
     # What cannot lead back to the function is given when it is made, the rest when it is there.
     # A cell can, but is known before its content is: functions that share it go on to do so.
-    given_defaults = defaults if defaults and _ATOMS.issuperset(map(type, defaults)) else None
+    given_defaults = defaults if defaults and ATOMS.issuperset(map(type, defaults)) else None
     more = _differences(function, facts, base)
     if defaults is not given_defaults:
         more["__defaults__"] = defaults
@@ -226,86 +229,7 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
     )  # fmt: skip
 
 
-def reduce_class(cls: type) -> Any:
-    """Reduce a class by value; return `NotImplemented` if it can be imported elsewhere.
-
-    By its name, too, if it is one of `types`, which cloudpickle reduces in another way.
-    """
-    if cls.__module__ != "__main__" and _is_importable(cls):
-        return NotImplemented
-    reduced = cloudpickle._class_reduce(cls)
-    if reduced is NotImplemented or len(reduced) < 6:
-        return reduced
-    if cls.__flags__ & (_HEAP | _IMMUTABLE) != _HEAP:
-        return _reduce_native(cls)
-    make, args, (attributes, slots), *rest = reduced
-    if make is cloudpickle._make_skeleton_class:
-        # What cloudpickle sets on the class that is made, or not at all, must be there before.
-        namespace = args[3]
-        if cls.__qualname__ != cls.__name__:
-            namespace["__qualname__"] = "".join(cls.__qualname__)
-        if "__slots__" in attributes and NamedTuple not in args[2]:  # which says that itself
-            namespace["__slots__"] = _copied(attributes.pop("__slots__"))
-    else:
-        slots = {"members": _member_attributes(cls)}
-    return make, args, (attributes, slots), *rest
-
-
-def _copied(slots: Any) -> Any:
-    """Copy names, as cloudpickle does: whether one is interned must not be seen in the bytes."""
-    if type(slots) is str:
-        return "".join(slots)
-    return tuple(map("".join, slots)) if type(slots) in (tuple, list) else slots
-
-
-def _member_attributes(cls: Any) -> list[Any]:
-    """Return what gives the members of an enumeration the attributes that ``__init__`` set.
-
-    It is not called where cloudpickle makes the members.
-    """
-    calls = []
-    for member in cls.__members__.values():
-        own = {k: v for k, v in vars(member).items() if k not in _OF_MEMBERS}
-        if own:
-            calls.append(Call(dict.update, Call(getattr, member, "__dict__"), own))
-    return calls
-
-
-_OF_MEMBERS = frozenset(("_value_", "_name_", "_sort_order_", "__objclass__", "_inverted_"))
-
-
-def _reduce_native(cls: type) -> tuple[Any, ...]:
-    """Reduce a class written in C that has no name where it says: by another name, or an object."""
-    for name in (*_WITH_NAMES, cls.__module__):
-        known = sys.modules.get(name)
-        module = Call(cloudpickle.subimport, name)  # which may be another one than its __name__
-        for attribute, value in list(vars(known).items()) if known is not None else ():
-            if value is cls:
-                return getattr, (module, attribute)
-            if type(value) is cls:
-                return type, (Call(getattr, module, attribute),)
-    make = next((make for make in _EXAMPLES if type(make[0](*make[1:])) is cls), None)
-    if make is None:
-        why = "It is written in C, and cannot be imported under any name that is known."
-        raise RefusedError(cls, why, "Pass a function that makes what it is needed for.")
-    return type, (Call(*make),)
-
-
-#: Where classes have names that are not their own, and how to make one of those that have none.
-_WITH_NAMES = ("types", "_thread", "_collections_abc", "_weakref", "sys")
-_EXAMPLES: tuple[tuple[Any, ...], ...] = (
-    (OrderedDict.keys, OrderedDict()),
-    (OrderedDict.values, OrderedDict()),
-    (OrderedDict.items, OrderedDict()),
-    (iter, OrderedDict()),
-    (iter, int, 0),
-    (iter, "\u1234"),
-    (iter, memoryview(b"")),
-    (reversed, {}),
-)
-
-
-def _is_importable(obj: Any) -> bool:
+def is_importable(obj: Any) -> bool:
     """Tell whether ``obj`` is found at once where it says that it is; the usual case."""
     if _by_value_modules:
         return False

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import cloudpickle
 
 from daskpickle import reducers  # noqa: F401 - its index tells the registry where rooms are
-from daskpickle.functions import USABLE, reduce_class, reduce_function
+from daskpickle.classes import reduce_class
+from daskpickle.functions import USABLE, reduce_function
 from daskpickle.policy import current_policy
 from daskpickle.quick import Picklers, is_builtin, stood_for
 from daskpickle.table import DispatchTable, Resolved

@@ -22,8 +22,9 @@ from typing import Any
 
 from cloudpickle import cloudpickle
 
+from daskpickle.classes import reduce_class
 from daskpickle.errors import RefusedError
-from daskpickle.functions import USABLE, only_code, reduce_class, reduce_code, reduce_function
+from daskpickle.functions import USABLE, only_code, reduce_code, reduce_function
 from daskpickle.pool import count_fired
 from daskpickle.table import DispatchTable, Reducer, Resolved, version
 

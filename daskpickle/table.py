@@ -30,10 +30,11 @@ from typing import Any, TypeVar, overload
 import cloudpickle
 
 from daskpickle import identity
+from daskpickle.classes import reduce_class
 from daskpickle.compiled import HEAP, SHORTCUTS, reducer_of
 from daskpickle.delegates import is_delegate, reduce_delegate
 from daskpickle.errors import RefusedError, RegistrationError, describe_type
-from daskpickle.functions import BETTER, reduce_class
+from daskpickle.functions import BETTER
 from daskpickle.handles import SCOPES, IdentityMap, Recipe, add_state, extra_state
 from daskpickle.pool import arrived, fired
 

@@ -23,7 +23,7 @@ import cloudpickle
 import pytest
 
 import daskpickle
-from daskpickle import functions
+from daskpickle import classes, functions
 
 counter = 0
 NAMES = {"a": 1}
@@ -332,14 +332,14 @@ def test_this_cloudpickle_is_one_that_can_be_used() -> None:
 def test_by_reference_as_cloudpickle_decides() -> None:
     """What can be imported by name is not sent."""
     assert functions.reduce_function(plain, {}) is NotImplemented
-    assert functions.reduce_class(Base) is NotImplemented
+    assert classes.reduce_class(Base) is NotImplemented
     moved = by_value(plain)
     moved.__module__ = __name__  # there is another one of that name
     assert functions.reduce_function(moved, {}) is not NotImplemented
     try:
         cloudpickle.register_pickle_by_value(sys.modules[__name__])
         assert functions.reduce_function(plain, {}) is not NotImplemented
-        assert functions.reduce_class(Base) is not NotImplemented
+        assert classes.reduce_class(Base) is not NotImplemented
         assert b"_make_function" in daskpickle.dumps([Base(), plain])
     finally:
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
