@@ -136,6 +136,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             if error is exc:
                 raise
             raise error from exc
+        finally:
+            if self._resolved is not None:
+                self._resolved.end()
 
     def reducer_override(self, obj: Any) -> Any:
         """Reduce functions and classes that cannot be imported elsewhere: by value."""

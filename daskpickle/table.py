@@ -37,6 +37,7 @@ from daskpickle.errors import RefusedError, RegistrationError, describe_type
 from daskpickle.functions import BETTER
 from daskpickle.handles import SCOPES, IdentityMap, Recipe, add_state, extra_state
 from daskpickle.pool import arrived, fired
+from daskpickle.subclasses import is_forgotten, rebuild_bare, reduce_forgotten, set_both
 
 __all__ = ["DispatchTable", "Registration", "register", "registrations", "unregister"]
 
@@ -265,10 +266,11 @@ def _declined(obj: Any) -> Any:
 class _Once(dict[Any, Any]):
     """Asks a reducer once for each object; looking it up again calls no Python.
 
-    It holds the objects, a number of them: `fixed` is for those that are small and lead to nothing.
+    It holds the objects: a few only while they are pickled, many until there are too many. `fixed`
+    is for those that are small and lead to nothing.
     """
 
-    limit = 2**15
+    few, limit = 2**8, 2**15
 
     def __init__(self, reducer: Reducer) -> None:
         super().__init__()
@@ -279,6 +281,11 @@ class _Once(dict[Any, Any]):
             self.clear()
         reduced = self[obj] = self._reducer(obj)
         return reduced
+
+    def end(self) -> None:
+        """Let go of the objects, at the end of a dump."""
+        if len(self) <= self.few:
+            self.clear()
 
 
 def _as_subclass(obj: Any, base: type, reduced: Any, hint: str) -> Any:
@@ -337,6 +344,16 @@ def _delegate(obj: Any) -> Any:
         return own(obj)
     fired()
     return reduce_delegate(obj)
+
+
+def _forgotten(obj: Any) -> Any:
+    """Reduce an object of whose attributes its base does not know."""
+    cls = type(obj)
+    own = _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls) or _dask_reducer(cls)
+    reduced = reduce_forgotten(obj) if own is None else own(obj)
+    if reduced[-1] is set_both or reduced[0] is rebuild_bare:
+        fired()
+    return reduced
 
 
 def _bases(cls: type) -> Iterator[type]:
@@ -462,6 +479,8 @@ class DispatchTable(dict[type, Reducer]):
                 break
         if cls in identity.arrived_types:
             return _repeat
+        if is_forgotten(cls):
+            return _forgotten
         return _delegate if is_delegate(cls) else None
 
     def __setitem__(self, cls: type, reducer: Reducer) -> None:
@@ -565,7 +584,9 @@ class Resolved(dict[type, Reducer]):
     def end(self) -> None:
         """Forget the classes that may not outlive this dump."""
         for cls in self.passing:
-            self.pop(cls, None)
+            once = getattr(self.pop(cls, None), "__self__", None)
+            if type(once) is _Once:
+                once.end()
         self.passing.clear()
 
     def __missing__(self, cls: type) -> Reducer:

@@ -48,6 +48,12 @@ __all__ = ["Sealed", "SealedFunction", "SealedTask", "dump_graph", "run_sealed",
 
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), TaskRef)
 
+#: What may be in two parts of a task that are sealed apart: nobody can tell that it is not one.
+_CONSTANT = (
+    *_ATOMS, tuple, frozenset, type, property, staticmethod, classmethod, types.FunctionType,
+    types.BuiltinFunctionType, types.CodeType, types.ModuleType,
+)  # fmt: skip
+
 
 #: Owners of what Dask looks into before a task runs: it slices frames and arrays on the scheduler.
 _LOOKED_INTO = ("dask", "distributed", "numpy", "pandas", "tlz", "toolz")
@@ -125,6 +131,44 @@ class Sealed(GraphNode):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Sealed, (self.blob, tuple(map(_carried, self.buffers)), self.parts, self.size)
+
+
+class SealedItem(GraphNode):
+    """One of several objects that are sealed together, because they share others."""
+
+    __slots__ = ("index", "whole")
+
+    def __init__(self, whole: Sealed, index: int) -> None:
+        self.key: Any = None  # type: ignore[misc] # a slot of the base
+        self._dependencies: frozenset[Any] = frozenset()  # type: ignore[misc]
+        self.whole, self.index = whole, index
+
+    def __call__(self, values: Any = ()) -> Any:
+        return self.whole()[self.index]
+
+    def substitute(self, subs: Any, key: Any = None) -> SealedItem:
+        return self
+
+    def copy(self) -> SealedItem:
+        return self
+
+    def __sizeof__(self) -> int:
+        return self.whole.size
+
+    def __repr__(self) -> str:
+        return "<sealed>"
+
+    def __dask_tokenize__(self) -> Any:
+        return "daskpickle.SealedItem", self.whole, self.index
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(other) is SealedItem and tokenize(self) == tokenize(other))
+
+    def __hash__(self) -> int:
+        return hash((self.whole, self.index))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SealedItem, (self.whole, self.index)
 
 
 #: Before 3.13 the garbage collector may crash on a memoryview in a cycle (CPython gh-77894), such
@@ -315,16 +359,19 @@ def _first_pass(
 
 
 def _operands_in(seen: Iterable[Any]) -> dict[int, Any]:
-    """Return, by id, the objects that the tasks and expressions among these refer to directly."""
+    """Return, by id, the objects that several of these tasks and expressions refer to directly."""
+    owners: dict[int, int] = {}
     shared: dict[int, Any] = {}
     for obj in seen:
         if isinstance(obj, (GraphNode, Expr)):
-            shared.update((id(value), value) for value in _operands_of(obj))
+            for owner, operand in _operands_of(obj):
+                if owners.setdefault(id(operand), owner) != owner:
+                    shared[id(operand)] = operand
     return shared
 
 
-def _operands_of(node: GraphNode | Expr) -> Iterator[Any]:
-    """Yield what a node refers to, itself or in a list, tuple or dict."""
+def _operands_of(node: GraphNode | Expr) -> Iterator[tuple[int, Any]]:
+    """Yield what a node refers to, itself or in a list, tuple or dict; and the id of which it is."""
     values: Iterable[Any] = ()
     if isinstance(node, Task):
         values = (node.func, *node.args, *node.kwargs.values())
@@ -333,27 +380,32 @@ def _operands_of(node: GraphNode | Expr) -> Iterator[Any]:
     elif isinstance(node, Expr):
         values = node.operands
     for value in values:
-        inner: Iterable[Any] = value.values() if type(value) is dict else (value,)
-        for item in value if type(value) in (list, tuple) else inner:
+        if type(value) in (list, tuple, dict):
+            owner, items = id(value), value.values() if type(value) is dict else value
+        else:
+            owner, items = id(node), (value,)
+        for item in items:
             if not isinstance(item, (*_ATOMS, GraphNode)):
-                yield item
+                yield owner, item
 
 
 class _Envelope(Pickler):
     """Pickles one part; what other parts are, or may become, it refers to."""
 
-    def __init__(self, file: Any, protocol: Any, sealer: Sealer, root: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, file: Any, protocol: Any, sealer: Sealer, roots: tuple[Any, ...], **kwargs: Any
+    ) -> None:
         super().__init__(file, protocol, **kwargs)
-        self.sealer, self.root = sealer, root
+        self.sealer, self.roots = sealer, roots
         self.parts: list[Sealed] = []
 
     def reducer_override(self, obj: Any) -> Any:
         part: Sealed | None = None
+        if type(obj) is SealedFunction:
+            obj = obj.sealed
         if type(obj) is Sealed:
             part = obj
-        elif type(obj) is SealedFunction:
-            part = obj.sealed
-        elif obj is not self.root and id(obj) in self.sealer.shared:
+        elif id(obj) in self.sealer.shared and not any(obj is root for root in self.roots):
             part = self.sealer.seal(obj)
         if part is None:
             return super().reducer_override(obj)
@@ -372,25 +424,34 @@ class Sealer:
         self.shared = shared or {}
         self._sealed: dict[int, tuple[Any, Sealed | None]] = {}
         self._clean: dict[int, Any] = {}  # what was seen in objects that hold none of ours
+        self._inside: dict[int, dict[int, Any]] = {}  # by id, what in a sealed one can change
+        self._wholes: dict[tuple[int, ...], tuple[Any, Sealed]] = {}
+        self._items: dict[int, SealedItem] = {}  # of the task that is being sealed
+        self._grouped: dict[int, SealedItem] = {}  # of expressions
 
     def seal(self, obj: Any) -> Sealed | None:
         """Return ``obj`` sealed, or None if it holds nothing of ours."""
         entry = self._sealed.get(id(obj))
         if entry is None:
             self._sealed[id(obj)] = (obj, None)  # what refers back to it meanwhile holds it itself
-            entry = self._sealed[id(obj)] = (obj, self._seal(obj))
+            entry = self._sealed[id(obj)] = (obj, self._seal(obj, (obj,)))
         return entry[1]
 
-    def _seal(self, obj: Any) -> Sealed | None:
+    def _seal(self, obj: Any, roots: tuple[Any, ...]) -> Sealed | None:
         before = count_fired()
         file = io.BytesIO()
         buffers: list[pickle.PickleBuffer] = []
-        pickler = _Envelope(file, None, self, obj, buffer_callback=buffers.append)
+        pickler = _Envelope(file, None, self, roots, buffer_callback=buffers.append)
         pickler.dump(obj)
         if count_fired() == before:
             for memo_id, (_, seen) in pickler.memo.copy().items():
                 self._clean[memo_id] = seen
             return None
+        shared_variables = set(map(id, pickler.globals_ref.values()))
+        self._inside[id(obj)] = {
+            memo_id: seen for memo_id, (_, seen) in pickler.memo.copy().items()
+            if not isinstance(seen, _CONSTANT) and memo_id not in shared_variables
+        }  # fmt: skip
         return Sealed(file.getvalue(), tuple(buffers), tuple(pickler.parts), sizeof(obj))
 
     def holds_none(self, obj: Any) -> bool:
@@ -401,7 +462,7 @@ class Sealer:
         """Return a task's function, sealed if it holds ours."""
         if isinstance(function, SealedFunction) or _by_reference(function):
             return function
-        sealed = self.seal(function)
+        sealed = self.literal(function)
         return function if sealed is None else SealedFunction.of(function, sealed)
 
     def argument(self, value: Any) -> Any:
@@ -411,18 +472,39 @@ class Sealer:
         if isinstance(value, Task):
             return self._task(value)
         if type(value) is DataNode:
-            return self._literal(value.value) or value
-        return value if isinstance(value, GraphNode) else self._literal(value) or value
+            return self.literal(value.value) or value
+        return value if isinstance(value, GraphNode) else self.literal(value) or value
 
-    def _literal(self, value: Any) -> Sealed | None:
+    def literal(self, value: Any) -> Sealed | SealedItem | None:
         if isinstance(value, SealedFunction):
             return value.sealed
-        return value if isinstance(value, Sealed) else self.seal(value)
+        if isinstance(value, (Sealed, SealedItem)):
+            return value
+        key = id(value)
+        return self._items.get(key) or self._grouped.get(key) or self.seal(value)
+
+    def group(self, operands: Iterable[Any]) -> None:
+        """Seal together those operands of an expression that share others."""
+        self._grouped.update(self._together(operands))
+
+    def _together(self, objects: Iterable[Any]) -> dict[int, SealedItem]:
+        """Return, by id, those objects that must be sealed together, as they share others."""
+        parts = {id(part): part for part in objects if self.seal(part) is not None}
+        inside = [self._inside.get(key, {}) for key in parts]
+        if len(parts) < 2 or len(set().union(*inside)) == sum(map(len, inside)):
+            return {}
+        key, roots = tuple(parts), tuple(parts.values())
+        entry = self._wholes.get(key)
+        if entry is None:
+            whole = self._seal(roots, roots)
+            assert whole is not None, "One of them holds ours."
+            entry = self._wholes[key] = (roots, whole)
+        return {part: SealedItem(entry[1], index) for index, part in enumerate(parts)}
 
     def node(self, node: Any, *, within: bool = False) -> Any:
         """Return a node of a graph, or one within a task, with its parts sealed."""
         if type(node) is DataNode:
-            sealed = self._literal(node.value)
+            sealed = self.literal(node.value)
             if sealed is None:
                 return node
             if within:
@@ -434,6 +516,15 @@ class Sealer:
     def _task(self, task: Any) -> Any:
         if type(task) not in (Task, SealedTask) and not isinstance(task, NestedContainer):
             return task
+        if self._items:  # within another one
+            return self._sealed_task(task)
+        self._items = self._together(_parts_of(task))
+        try:
+            return self._sealed_task(task)
+        finally:
+            self._items = {}
+
+    def _sealed_task(self, task: Any) -> Any:
         if task.func is _execute_subgraph:
             inner = {key: self.node(node, within=True) for key, node in task.args[0].items()}
             func = task.func
@@ -458,7 +549,24 @@ class Sealer:
 def _holds_sealed(value: Any) -> bool:
     if isinstance(value, NestedContainer):
         return any(map(_holds_sealed, value.args))
-    return isinstance(value, (Sealed, SealedTask, _Inert))
+    return isinstance(value, (Sealed, SealedItem, SealedTask, _Inert))
+
+
+def _parts_of(task: Any) -> Iterator[Any]:
+    """Yield the function and the arguments of a task, and of those within it, that may be sealed."""
+    if task.func is _execute_subgraph:
+        return  # its tasks are sealed one by one
+    func = task.func
+    if not isinstance(task, NestedContainer) and not isinstance(func, SealedFunction):
+        if not _by_reference(func):
+            yield func
+    for name, value in (*((None, arg) for arg in task.args), *task.kwargs.items()):
+        if isinstance(value, (Task, NestedContainer)):
+            yield from _parts_of(value)
+        elif type(value) is DataNode:
+            yield value.value
+        elif name != "constructor" and not isinstance(value, (*_ATOMS, GraphNode, _Inert, SealedFunction)):
+            yield value
 
 
 def _by_reference(function: Any) -> bool:
@@ -500,6 +608,8 @@ class _Second(_GraphForm):
             return (
                 super().reducer_override(node) if cls in (Task, DataNode) else node.__reduce_ex__(5)
             )
+        if isinstance(obj, Expr):
+            self.sealer.group(self._parts_of(obj))
         if isinstance(obj, SingletonExpr):
             return _reduce_expr(obj)
         if isinstance(obj, (GraphNode, Expr, SealedFunction, _Marked, _Inert)):
@@ -511,10 +621,19 @@ class _Second(_GraphForm):
             if function is not obj:
                 return function.__reduce__()
         else:
-            sealed = self.sealer.seal(obj)
+            sealed = self.sealer.literal(obj)
             if sealed is not None:
                 return sealed.__reduce__()
         return super().reducer_override(obj)
+
+    def _parts_of(self, expr: Expr) -> Iterator[Any]:
+        """Yield what an expression has for each of its tasks: a function, keyword arguments."""
+        for operand in expr.operands:
+            for value in operand.values() if type(operand) is dict else (operand,):
+                kept = (*_ATOMS, GraphNode, Expr, SealedFunction, list, tuple, dict, type)
+                if not isinstance(value, kept) and not self.sealer.holds_none(value):
+                    if not self._is_structure(type(value)) and not _by_reference(value):
+                        yield value
 
     def _is_structure(self, cls: type) -> bool:
         """Tell whether Dask may look into such an object before a task runs."""

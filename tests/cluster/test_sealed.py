@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copyreg
+import multiprocessing.dummy
 import os
 import pickle
 import threading
@@ -132,6 +133,50 @@ def test_aliasing_is_kept_in_a_call(client, order):
         ]
         results = tuple(client.gather(futures))
     assert results == (True, True)
+
+
+def pipe():
+    """Two ends that share two queues, each of which is locked by nothing else."""
+    return multiprocessing.dummy.Pipe()
+
+
+def passes(writer, reader):
+    """Whether what goes in at one end comes out at the other, here."""
+    writer.send(7)
+    return reader._in.qsize() == 1 and reader.recv() == 7
+
+
+@pytest.mark.parametrize("form", ["arguments", "list", "dict", "keywords", "closure", "map"])
+def test_what_the_parts_of_a_task_share_stays_shared(client, form):
+    """Wherever they are in the task; another task has its own."""
+    writer, reader = pipe()
+    if form == "arguments":
+        futures = [client.submit(passes, writer, reader, pure=False) for _ in range(2)]
+    elif form == "list":
+        futures = [client.submit(lambda ends: passes(*ends), [writer, reader])]
+    elif form == "dict":
+        ends = {"writer": writer, "more": [reader]}
+        futures = [client.submit(lambda d: passes(d["writer"], d["more"][0]), ends)]
+    elif form == "keywords":
+        futures = [client.submit(passes, writer=writer, reader=reader)]
+    elif form == "closure":
+        futures = [client.submit(lambda end: passes(writer, end), reader)]
+    else:
+        futures = client.map(lambda _, w, r: passes(w, r), range(3), w=writer, r=reader)
+    assert all(client.gather(futures))
+
+
+def test_two_parts_that_share_nothing_are_sealed_apart():
+    """A third one of another task can go with either."""
+    first, second = Holder(bytes(100_000)), Holder(bytes(100_000))
+    graph = {
+        "a": Task("a", lambda *holders: 1, first, second),
+        "b": Task("b", lambda *holders: 1, first),
+    }
+    seal = sealed.Sealer(sealed._operands_in(graph.values()))
+    nodes = {key: seal.node(task) for key, task in graph.items()}
+    assert [type(arg) for arg in nodes["a"].args] == [Sealed, Sealed]
+    assert nodes["a"].args[0] is nodes["b"].args[0]
 
 
 def test_sealed_task_is_a_task_with_lazy_substitution():
