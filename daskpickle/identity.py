@@ -23,10 +23,12 @@ __all__ = [
     "Callback",
     "Contents",
     "IdentityMap",
+    "Itself",
     "Resumed",
     "Settings",
     "add_state",
     "by_name",
+    "early_state",
     "extra_state",
     "fixed",
     "intern",
@@ -283,7 +285,20 @@ def extra_state(obj: object, plain: object) -> dict[str, Any]:
 def add_state(obj: object, state: dict[str, Any]) -> None:
     """Set what `extra_state` returned; no ``__setattr__`` of a subclass runs."""
     for name, value in state.items():
+        value = obj if value is Itself else value
         object.__setattr__(obj, sys.intern(name), value)  # as the unpickler does
+
+
+class Itself:
+    """Stands for an object in its own `early_state`."""
+
+
+def early_state(obj: object) -> dict[str, Any]:
+    """Return what `extra_state` does, for a reducer that sends it before the object is there.
+
+    Pickle knows an object as soon as its arguments are loaded: it cannot be one of them.
+    """
+    return {n: Itself if v is obj else v for n, v in extra_state(obj, None).items()}
 
 
 class Resumed:

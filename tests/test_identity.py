@@ -303,3 +303,17 @@ def test_defaults_of_the_settings() -> None:
     settings = identity.Settings()
     facts = settings.idle_timeout, settings.limit, settings.contents_limit, settings.keep
     assert facts == (300.0, 256, 2**20, False)
+
+
+def test_a_state_that_comes_before_its_object_may_name_it() -> None:
+    """As an argument the object itself cannot be sent; a mark is."""
+
+    class Thing:
+        pass
+
+    thing, copy = Thing(), Thing()
+    thing.me, thing.x = thing, 1  # type: ignore[attr-defined]
+    state = identity.early_state(thing)
+    assert state == {"me": identity.Itself, "x": 1}
+    identity.add_state(copy, state)
+    assert vars(copy) == {"me": copy, "x": 1}

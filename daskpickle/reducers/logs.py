@@ -6,7 +6,8 @@ Notes
   or to a socket opens it at its first record, as it does after its file was renamed, or its server
   was gone. One that was given a stream, or a queue, has it by the rules for that.
 - Lost: that ``logging.shutdown`` knows it. Loggers travel by name, without their handlers; so does
-  `logging.Manager`, the registry of them all: each process has its own.
+  `logging.Manager`, the registry of them all: each process has its own. A logger that nobody gets
+  by its name is an object like others.
 - Refused: a handler that would empty its file when it opens it again; one that holds a password.
 
 The only thing that kept these from being pickled is the lock of every handler. Several processes
@@ -22,7 +23,7 @@ from typing import Any
 
 from daskpickle import register
 from daskpickle.errors import RefusedError
-from daskpickle.handles import rebuild_handle
+from daskpickle.handles import neutral, rebuild_handle
 
 HINT = "Add a handler inside the task; loggers travel by name."
 
@@ -125,6 +126,22 @@ def reduce_http_handler(handler: Any) -> tuple[Any, ...]:
     if handler.credentials:
         raise RefusedError(handler, "It holds a password.")
     return copy_handler(handler)
+
+
+@register(
+    logging.Logger,
+    travels="its name; its attributes, if `logging` does not know it",
+    lost="handlers, level",
+    refused="nothing",
+    hint="Send its name.",
+    subclasses=True,
+)
+@neutral
+def reduce_logger(logger: logging.Logger) -> tuple[Any, ...]:
+    """Say its name, as pickle does, unless that would get another logger."""
+    if logging.Logger.manager.loggerDict.get(logger.name) is logger:
+        return logging.getLogger, (logger.name,)
+    return copy_handler(logger, _cache={})
 
 
 @register(

@@ -44,7 +44,7 @@ from typing import Any, NoReturn
 
 from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError
-from daskpickle.handles import IdentityMap, add_state, extra_state, intern, token_of
+from daskpickle.handles import IdentityMap, add_state, early_state, intern, token_of
 
 OPTIONS = {
     "SOL_SOCKET": "SO_BROADCAST SO_DONTROUTE SO_KEEPALIVE SO_LINGER SO_OOBINLINE SO_REUSEADDR "
@@ -59,10 +59,16 @@ KINDS = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
 RDHUP: int = getattr(select, "POLLRDHUP", 0)  # Linux only; elsewhere it is seen as unread bytes
 #: What a context is set up by: a class that has its own says itself what a context is.
 SETTINGS = (
-    "__new__ check_hostname load_verify_locations maximum_version minimum_version options "
+    "check_hostname load_verify_locations maximum_version minimum_version options "
     "set_alpn_protocols set_ciphers verify_flags verify_mode"
 ).split()
 HINT = "Connect inside the task."
+OWN_WAY = "It is of a class that connects in a way of its own."
+#: What an SSLSocket keeps, and is made with.
+KEPT = {
+    "_closed", "_connected", "_context", "_io_refs", "_session", "_sslobj",
+    "do_handshake_on_connect", "server_hostname", "server_side", "suppress_ragged_eofs",
+}  # fmt: skip
 
 _accepted = IdentityMap()  # addresses of a connection, and whether it was accepted
 
@@ -76,8 +82,8 @@ def reduce_socket(sock: socket.socket) -> Any:
     """Say whom it is connected to, if anybody, and with which options."""
     cls = type(sock)
     if cls.connect is not socket.socket.connect:
-        raise RefusedError(sock, "It is of a class that connects in a way of its own.")
-    state = {n: v for n, v in extra_state(sock, None).items() if n not in ("_closed", "_io_refs")}
+        raise RefusedError(sock, OWN_WAY)
+    state = {n: v for n, v in early_state(sock).items() if n not in ("_closed", "_io_refs")}
     if sock.fileno() == -1:
         return rebuild_closed_socket, (cls, token_of(sock), state)
     facts, peer = _read(sock)
@@ -148,14 +154,20 @@ def reduce_bare_socket(sock: _socket.socket) -> NoReturn:
 
 
 @register(
-    ssl.SSLSocket, scope="thread", hint=HINT, travels="as a socket, its context, server name, ALPN",
-    lost="as a socket, the TLS session", refused="as a socket, the server's end",
+    ssl.SSLSocket, scope="thread", subclasses=True, hint=HINT,
+    travels="as a socket, its context, server name, ALPN", lost="as a socket, the TLS session",
+    refused="as a socket, the server's end",
 )  # fmt: skip
 def reduce_tls_socket(sock: Any) -> Any:
     """Say whom it is connected to, and how TLS is spoken."""
+    cls, state = type(sock), early_state(sock)
+    if any(getattr(cls, n) is not getattr(ssl.SSLSocket, n) for n in ("connect", "do_handshake")):
+        raise RefusedError(sock, OWN_WAY)
     if sock.fileno() == -1:
-        state = {**vars(sock), "_session": None, "_sslobj": None}
-        return rebuild_closed_socket, (ssl.SSLSocket, token_of(sock), state)
+        state = {n: v for n, v in state.items() if n not in ("_closed", "_io_refs")}
+        state.update(_session=None, _sslobj=None)
+        return rebuild_closed_socket, (cls, token_of(sock), state)
+    state = {n: v for n, v in state.items() if n not in KEPT}
     if sock.server_side:
         raise RefusedError(sock, "It is the server's end of a connection.")
     facts, peer = _read(sock)
@@ -167,7 +179,7 @@ def reduce_tls_socket(sock: Any) -> Any:
     flags = sock.server_hostname, handshake, sock.suppress_ragged_eofs
     recipe = Recipe(
         open_tls_socket, facts, peer, _read_context(sock.context, sock), flags,
-        sock.selected_alpn_protocol(), thread_bound=False, drop_on_failure=True,
+        sock.selected_alpn_protocol(), cls, state or None, thread_bound=False, drop_on_failure=True,
         reset=functools.partial(reset_socket, sock.gettimeout()),
     )  # fmt: skip
     if peer is None:
@@ -181,9 +193,13 @@ def open_tls_socket(
     context_facts: tuple[Any, ...],
     flags: tuple[Any, ...],
     alpn: str | None,
+    cls: type[ssl.SSLSocket] = ssl.SSLSocket,
+    state: dict[str, Any] | None = None,
 ) -> ssl.SSLSocket:
     """Connect, and speak TLS as it was spoken; with a context of its own, because of ALPN."""
     context = _make_context(*context_facts)
+    if context.sslsocket_class is not cls:
+        context.sslsocket_class = cls
     if alpn is not None:
         context.set_alpn_protocols([alpn])
     server_hostname, handshake, suppress_ragged_eofs = flags
@@ -200,6 +216,7 @@ def open_tls_socket(
         sock.close()
         raise ssl.SSLError(f"{peer!r} does not agree on the ALPN protocol {alpn!r} any more.")
     sock.settimeout(timeout)
+    add_state(sock, state or {})
     return sock
 
 
@@ -252,7 +269,7 @@ def _read_context(context: ssl.SSLContext, obj: object) -> tuple[Any, ...]:
         context.check_hostname, int(context.verify_flags), int(context.minimum_version),
         int(context.maximum_version), ":".join(ciphers), context.security_level,
         context.post_handshake_auth, context.hostname_checks_common_name, authorities, default,
-        type(context), alpn, context.num_tickets if is_server else None, extra_state(context, None),
+        type(context), alpn, context.num_tickets if is_server else None, early_state(context),
     )  # fmt: skip
 
 
@@ -359,7 +376,8 @@ def _read(sock: socket.socket) -> tuple[tuple[Any, ...], Any]:
         raise RefusedError(sock, "It is neither of the Internet nor of Unix, or it is raw.")
     try:
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise RefusedError(sock, "It is listening, which another host cannot do for this one.")
+            why = "It is listening, which another host cannot do for this one."
+            raise RefusedError(sock, why, "Send its address, or let a task listen by itself.")
         peer = _peer(sock)
         facts = (
             sock.family.name, sock.type.name, sock.proto, sock.gettimeout(), tuple(_options(sock)),

@@ -29,13 +29,21 @@ from typing import Any
 
 from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError, describe_type
-from daskpickle.handles import Callback, Contents, IdentityMap, add_state, extra_state
+from daskpickle.handles import Callback, Contents, IdentityMap, add_state, early_state, extra_state
 
 #: Options of a connection, not of its file: reading them touches no file and waits for no lock.
 PRAGMAS = (
     "automatic_index busy_timeout foreign_keys ignore_check_constraints query_only "
     "read_uncommitted recursive_triggers reverse_unordered_selects temp_store trusted_schema"
 ).split()
+
+#: What `setlimit` (new in Python 3.11) and `setconfig` (3.12) set, by SQLite's numbers.
+LIMITS = [
+    (kind, getattr(sqlite3, name))
+    for kind, prefix in (("limit", "SQLITE_LIMIT_"), ("config", "SQLITE_DBCONFIG_"))
+    for name in sorted(vars(sqlite3))
+    if name.startswith(prefix)
+]
 
 IN_TRANSACTION = "It has an open transaction, which cannot continue elsewhere."
 COMMIT = "Commit it or roll it back first."
@@ -78,7 +86,7 @@ def reduce_connection(conn: sqlite3.Connection) -> Recipe:
             raise refusal from exc
     options = (*facts, conn.isolation_level)
     factories = Callback.wrap(conn.row_factory), Callback.wrap(conn.text_factory)
-    state = extra_state(conn, None) or None
+    state = early_state(conn) or None
     token = hashlib.sha256(repr((type(conn), options)).encode()).hexdigest()[:32]
     recipe = Recipe(
         open_connection, type(conn), options, factories, state, thread_bound=False,
@@ -109,8 +117,12 @@ def open_connection(
     for database in databases[1:]:
         cursor.execute("ATTACH ? AS ?", (_uri(*database), database[0]))
     for name, value in pragmas:
-        cursor.execute(f"PRAGMA {name} = {value}")
+        if isinstance(name, str):
+            cursor.execute(f"PRAGMA {name} = {value}")
     cursor.close()
+    for name, value in pragmas:
+        if not isinstance(name, str):
+            getattr(conn, f"set{name[0]}")(name[1], value)
     if autocommit != LEGACY:
         conn.autocommit = autocommit  # type: ignore[attr-defined,unused-ignore]
     conn.row_factory, conn.text_factory = map(Callback.unwrap, factories)
@@ -166,7 +178,12 @@ def _read(conn: sqlite3.Connection) -> tuple[Any, ...]:
     parts += extra_state(conn, None).values()
     if any(callable(p) and all(p is not q for q in parts) for p in gc.get_referents(conn)):
         raise RefusedError(conn, "It has an authorizer, or a callback of traces or progress.", SET)
+    pragmas: tuple[tuple[Any, Any], ...]
     pragmas = tuple((name, row[0]) for name in PRAGMAS for row in ask(f"PRAGMA {name}"))
+    for kind, number in LIMITS:
+        value = getattr(conn, f"get{kind}")(number)
+        if value != getattr(_blank, f"get{kind}")(number):
+            pragmas += (((kind, number), value),)
     cursor.execute('SELECT 1 AS "n [x]"')  # PARSE_COLNAMES cuts the name, each flag makes a list
     makes_list = any(type(part) is list for part in gc.get_referents(cursor))
     detect_types = 3 if cursor.description[0][0] == "n" else int(makes_list)
@@ -282,7 +299,7 @@ def reduce_cursor(cursor: sqlite3.Cursor) -> Recipe:
             ) from exc
     return Recipe(
         open_cursor, type(cursor), cursor.connection, cursor.arraysize,
-        Callback.wrap(cursor.row_factory), extra_state(cursor, None) or None,
+        Callback.wrap(cursor.row_factory), early_state(cursor) or None,
     )  # fmt: skip
 
 
@@ -307,7 +324,7 @@ def open_cursor(
 )  # fmt: skip
 def reduce_row(row: sqlite3.Row) -> tuple[Any, ...]:
     """Travel as names and values."""
-    return rebuild_row, (type(row), tuple(row.keys()), tuple(row), extra_state(row, None) or None)
+    return rebuild_row, (type(row), tuple(row.keys()), tuple(row), early_state(row) or None)
 
 
 def rebuild_row(

@@ -4,9 +4,10 @@ Notes
 -----
 - Travels: a selector with the sockets and files it watches, by their own rules, and with the data
   that was registered for each: a new one watches what arrives. An `epoll` that watches nothing.
+  What is closed arrives closed.
 - Lost: nothing.
-- Refused: what is closed; what watches descriptors by their numbers, which mean others elsewhere.
-  `poll` and its like never tell what they watch.
+- Refused: what watches descriptors by their numbers, which mean others elsewhere. `poll` and its
+  like never tell what they watch.
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ KEPT = {"_fd_to_key", "_map", "_selector", "_readers", "_writers", "_max_events"
 @register(
     selectors._BaseSelectorImpl, scope="fresh", subclasses=True, hint=HINT,
     travels="what it watches, and the data of each", lost="nothing",
-    refused="closed, descriptors by number",
+    refused="descriptors by number",
 )  # fmt: skip
-def reduce_selector(selector: Any) -> Recipe:
-    """Say what it watches."""
+def reduce_selector(selector: Any) -> Any:
+    """Say what it watches; without anything of the system in it, it is pickled as ever."""
     watched = selector.get_map()
+    if not watched and not hasattr(selector, "_selector"):
+        return selector.__reduce_ex__(4)
     if watched is None:
-        raise RefusedError(selector, "It is closed.")
+        state = {n: v for n, v in extra_state(selector, None).items() if n not in KEPT}
+        return rebuild_closed_selector, (type(selector),), state
     keys = [(key.fileobj, key.events, key.data) for key in watched.values()]
     if any(isinstance(fileobj, int) for fileobj, _, _ in keys):
         raise RefusedError(selector, BY_NUMBER)
@@ -54,16 +58,25 @@ def open_selector(cls: Any, keys: list[tuple[Any, int, Any]], state: dict[str, A
     return selector
 
 
+def rebuild_closed_selector(cls: Any) -> Any:
+    """Make a closed selector."""
+    selector = object.__new__(cls)
+    base = next(base for base in cls.__mro__ if base.__module__ == "selectors")
+    base.__init__(selector)
+    base.close(selector)
+    return selector
+
+
 if hasattr(select, "epoll"):  # Linux
 
     @register(
         select.epoll, scope="fresh", hint=HINT, travels="one that watches nothing", lost="nothing",
-        refused="closed, or watching something",
+        refused="watching something",
     )  # fmt: skip
-    def reduce_epoll(epoll: Any) -> Recipe:
+    def reduce_epoll(epoll: Any) -> Any:
         """Ask Linux what it watches."""
         if epoll.closed:
-            raise RefusedError(epoll, "It is closed.")
+            return rebuild_closed_epoll, ()
         try:
             watched = Path(f"/proc/self/fdinfo/{epoll.fileno()}").read_text()
         except OSError as exc:
@@ -76,6 +89,13 @@ if hasattr(select, "epoll"):  # Linux
 def open_epoll() -> Any:
     """Make one that watches nothing."""
     return select.epoll()
+
+
+def rebuild_closed_epoll() -> Any:
+    """Make a closed one."""
+    epoll = select.epoll()
+    epoll.close()
+    return epoll
 
 
 def reduce_poll(poll: Any) -> NoReturn:

@@ -252,6 +252,10 @@ def adapts(adapter: Any) -> None:
     assert adapter.logger is logging.getLogger("corpus.adapter")
 
 
+class OwnLogger(logging.Logger):
+    """Loggers of a user."""
+
+
 def truth(test: Callable[[Any], Any]) -> Callable[[Any], None]:
     def check(received: Any) -> None:
         assert test(received)
@@ -311,8 +315,10 @@ CASES = [
     Case("log.listener.started", started, refused="It is running"),
     Case("log.logger", lambda stack: logging.getLogger("corpus.plain"), of_name("corpus.plain")),
     Case("log.logger.handler", logger, of_name("corpus.logger")),
-    Case("log.logger.unregistered", lambda stack: logging.Logger("corpus.nobodys"),
-         truth(lambda logger: logger.name == "corpus.nobodys")),
+    Case("log.logger.unregistered", lambda stack: logging.Logger("corpus.nobodys", 30),
+         truth(lambda logger: (logger.name, logger.level) == ("corpus.nobodys", 30))),
+    Case("log.logger.unregistered.subclass", lambda stack: OwnLogger("corpus.nobodys", 30),
+         truth(lambda logger: (logger.name, logger.level) == ("corpus.nobodys", 30))),
     Case("log.root", lambda stack: logging.getLogger(), of_name("")),
     Case("log.adapter", lambda stack: logging.LoggerAdapter(
         logging.getLogger("corpus.adapter"), {"job": 5}), adapts),

@@ -219,6 +219,12 @@ def is_named(sock: Any) -> None:
     assert sock.name == "mine"
 
 
+def in_a_cycle(stack: ExitStack) -> Named:
+    sock: Any = named(stack)
+    sock.me = sock
+    return sock
+
+
 def accepted(stack: ExitStack) -> socket.socket:
     listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     stack.enter_context(socket.create_connection(listener.getsockname()))
@@ -247,6 +253,11 @@ def selecting(make: Any, *, watch: Any = None, end: bool = False) -> Any:
         return selector
 
     return made
+
+
+def watches_no_more(selector: Any) -> None:
+    assert selector.get_map() is None
+    selector.close()
 
 
 def selects(selector: Any) -> None:
@@ -405,6 +416,27 @@ def is_own(context: Any) -> None:
     assert context.check_hostname
 
 
+class Tagged(Context):
+    """A class with an argument of its own."""
+
+    me: Any
+
+    def __new__(cls, protocol: Any, *, tag: str) -> Tagged:
+        return super().__new__(cls, protocol)
+
+    def __init__(self, protocol: Any, *, tag: str) -> None:
+        self.tag, self.me = tag, self
+
+
+def tagged(stack: ExitStack) -> ssl.SSLContext:
+    return Tagged(ssl.PROTOCOL_TLS_CLIENT, tag="mine")
+
+
+def is_tagged(context: Any) -> None:
+    assert (type(context).__name__, context.tag) == ("Tagged", "mine")
+    assert context.me is context
+
+
 def keyed(make: Any) -> Any:
     """Put a key into a context."""
 
@@ -438,6 +470,31 @@ def tls_client(stack: ExitStack, **options: Any) -> ssl.SSLSocket:
         socket.create_connection(server.server_address, 10), server_hostname="localhost"
     )
     return stack.enter_context(sock)
+
+
+class OwnTls(ssl.SSLSocket):
+    """What a context may be told to make."""
+
+    def hello(self) -> str:
+        return "hello"
+
+
+def own_tls_client(stack: ExitStack) -> ssl.SSLSocket:
+    server = serving(stack, TlsEcho(("127.0.0.1", 0), Echo))
+    context = trusting(stack, sslsocket_class=OwnTls)
+    plain = socket.create_connection(server.server_address, 10)
+    return stack.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
+
+
+def is_own_tls(sock: Any) -> None:
+    speaks(sock)
+    assert sock.hello() == "hello"
+
+
+def noted_tls_client(stack: ExitStack) -> Any:
+    sock: Any = tls_client(stack)
+    sock.name = "mine"
+    return sock
 
 
 def written(stack: ExitStack) -> ssl.MemoryBIO:
@@ -819,7 +876,8 @@ CASES = [
     ),
     Case("select.epoll", polling(select.epoll), polls),
     Case("select.epoll.watching", polling(select.epoll, watch=connected), refused="by their numb"),
-    Case("select.epoll.closed", lambda stack: closed(select.epoll()), refused="It is closed"),
+    Case("select.epoll.closed", lambda stack: closed(select.epoll()),
+         truth(lambda epoll: epoll.closed)),
     Case("select.poll", polling(select.poll), refused="does not tell which"),
     Case("select.poll.watching", polling(select.poll, watch=connected), refused="does not tell"),
     Case("selector.default", selecting(selectors.DefaultSelector), selects),
@@ -834,8 +892,8 @@ CASES = [
     Case("selector.number", selecting(
         selectors.DefaultSelector, watch=lambda stack: connected(stack).fileno()
     ), refused="by their numbers"),
-    Case("selector.closed", selecting(selectors.DefaultSelector, end=True),
-         refused="It is closed"),
+    Case("selector.closed", selecting(selectors.DefaultSelector, end=True), watches_no_more),
+    Case("selector.select.closed", selecting(selectors.SelectSelector, end=True), watches_no_more),
     # TLS
     Case("ssl.context.default", lambda stack: ssl.create_default_context(),
          truth(lambda context: settings(context) == settings(ssl.create_default_context()))),
@@ -847,12 +905,16 @@ CASES = [
     Case("ssl.context.old", old_protocol, lambda context: context.wrap_bio(
         ssl.MemoryBIO(), ssl.MemoryBIO())),
     Case("ssl.context.subclass", own_context, is_own),
+    Case("ssl.context.subclass.arguments", tagged, is_tagged),
     Case("ssl.context.server", lambda stack: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), serves),
     Case("ssl.context.server.default",
          lambda stack: ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), serves),
     Case("ssl.context.server.key", lambda stack: server_context(), refused="private key"),
     Case("ssl.context.client.key", keyed(trusting), refused="private key"),
     Case("ssl.socket", tls_client, speaks),
+    Case("ssl.socket.subclass", own_tls_client, is_own_tls),
+    Case("ssl.socket.attribute", noted_tls_client, is_named),
+    Case("socket.subclass.cycle", in_a_cycle, truth(lambda sock: sock.me is sock.me.me)),
     Case("ssl.object", lambda stack: talk(trusting(stack), server_context())[1],
          refused="Its keys stay"),
     Case("ssl.session", tls12_session, refused="Its keys stay"),

@@ -134,6 +134,25 @@ def subclass(stack: ExitStack) -> Any:
     return conn
 
 
+def in_a_cycle(stack: ExitStack) -> Any:
+    conn = subclass(stack)
+    conn.me = conn
+    return conn
+
+
+def leads_to_itself(conn: Any) -> None:
+    assert conn.me is conn.me.me
+    is_tracked(conn)
+
+
+def is_limited(conn: Any) -> None:
+    assert conn.getlimit(0) == 500  # the length of a value
+
+
+def is_configured(conn: Any) -> None:
+    assert not conn.getconfig(1003)  # triggers
+
+
 def is_tracked(conn: Any) -> None:
     assert conn.note == "mine"
     answers(conn)
@@ -188,6 +207,10 @@ CASES = [
     Case("sqlite.converters", lambda stack: connected(
         stack, detect_types=sqlite3.PARSE_COLNAMES | sqlite3.PARSE_DECLTYPES), converts),
     Case("sqlite.subclass", subclass, is_tracked),
+    Case("sqlite.subclass.cycle", in_a_cycle, leads_to_itself),
+    Case("sqlite.limit", calling("setlimit", 0, 500), is_limited, versions=((3, 11), (3, 99))),
+    Case("sqlite.config", calling("setconfig", 1003, False), is_configured,
+         versions=((3, 12), (3, 99))),
     Case("sqlite.function", calling("create_function", "double", 1, lambda n: 2 * n),
          refused="functions or collations of its own"),
     Case("sqlite.function.over", calling("create_function", "lower", 1, str.upper),

@@ -223,6 +223,7 @@ def logs(stack: ExitStack) -> dict[str, Any]:
         "syslog": syslog,
         "datagrams": datagrams,
         "manager": logging.Logger.manager,
+        "logger that nobody knows": logging.Logger("loose", logging.ERROR),
     }
 
 
@@ -342,6 +343,7 @@ def sockets(stack: ExitStack) -> dict[str, Any]:
         "unconnected": stack.enter_context(socket.socket()),
         "datagrams": stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)),
         "context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        "tls": stack.enter_context(offering.wrap_socket(socket.socket(), server_hostname="lab")),
     }
 
 
@@ -382,7 +384,15 @@ def watchers(stack: ExitStack) -> dict[str, Any]:
     selector.register(stack.enter_context(socket.socket()), selectors.EVENT_READ, "data")
     epoll = select.epoll()
     stack.callback(epoll.close)
-    return {"selector": selector, "epoll": epoll}
+    closed, closed_epoll = selectors.DefaultSelector(), select.epoll()
+    closed.close()
+    closed_epoll.close()
+    return {
+        "selector": selector,
+        "epoll": epoll,
+        "closed selector": closed,
+        "closed epoll": closed_epoll,
+    }
 
 
 def xmlrpc_parts(stack: ExitStack) -> dict[str, Any]:

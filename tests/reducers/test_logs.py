@@ -273,5 +273,27 @@ def test_loggers_travel_by_name() -> None:
     try:
         data = daskpickle.dumps(logger)
         assert daskpickle.loads(data) is logger
+        assert b"daskpickle.reducers" not in data
     finally:
         logger.removeHandler(handler)
+
+
+class Own(logging.Logger):
+    """A class of loggers of a user."""
+
+
+@pytest.mark.parametrize("make", [logging.Logger, Own])
+def test_a_logger_that_nobody_gets_by_its_name_arrives_as_it_is(make: Any) -> None:
+    """With its level and its handlers; `logging` does not get to know it."""
+    logger = make("daskpickle.loose", logging.ERROR)
+    logger.addHandler(logging.StreamHandler(io.StringIO()))
+    logger.me = logger
+    with elsewhere():
+        received = daskpickle.loads(daskpickle.dumps(logger))
+        assert type(received) is make
+        assert received is received.me
+        received.warning("one")
+        received.error("two")
+        assert received.handlers[0].stream.getvalue() == "two\n"
+        received.handlers[0].close()
+    assert "daskpickle.loose" not in logging.Logger.manager.loggerDict

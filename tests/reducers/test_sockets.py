@@ -146,6 +146,14 @@ class OwnTls(ssl.SSLSocket):
     """A subclass that a context may be told to make."""
 
 
+class ProxiedTls(OwnTls):
+    """A subclass whose peer is not whom it talks to."""
+
+    def connect(self, address: Any) -> None:
+        super().connect(address)
+        self.sendall(b"CONNECT")
+
+
 @functools.cache
 def authority() -> trustme.CA:
     return trustme.CA()
@@ -404,7 +412,7 @@ class TestUnconnected(ReducerContract):
             (self.without_descriptor, "It does not answer"),
             (Proxied, "in a way of its own"),
             (lambda: _socket.socket(socket.AF_INET, socket.SOCK_STREAM), "It is the bare socket"),
-            (self.own_tls, "in a way of its own"),
+            (self.proxied_tls, "in a way of its own"),
         ]
 
     def bound(self) -> Any:
@@ -479,9 +487,9 @@ class TestUnconnected(ReducerContract):
         self.cleanup.callback(sock.detach)
         return sock
 
-    def own_tls(self) -> Any:
+    def proxied_tls(self) -> Any:
         context = client_context()
-        context.sslsocket_class = OwnTls
+        context.sslsocket_class = ProxiedTls
         return context.wrap_socket(socket.socket(), server_hostname="localhost")
 
 
@@ -1118,3 +1126,40 @@ def test_authorities_in_a_file_are_those_of_the_sender(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with elsewhere():
         assert daskpickle.loads(daskpickle.dumps(context)).get_ca_certs() == []
+
+
+def test_a_tls_socket_keeps_its_class_and_its_attributes(tls_server: Server) -> None:
+    """A context may make a subclass; any socket of TLS takes attributes."""
+    context = client_context()
+    context.sslsocket_class = OwnTls
+    with connect_tls(tls_server, context) as sock:
+        sock.note, sock.me = "mine", sock
+        data = daskpickle.dumps(sock)
+        with elsewhere(), handles.running_task(), handles.opening():
+            received = daskpickle.loads(data)
+            assert type(received) is OwnTls
+            assert received.note == "mine"
+            assert received.me is received
+            assert echo(received) == b"hello"
+
+
+def test_a_context_of_a_class_with_arguments_of_its_own() -> None:
+    """Neither ``__new__`` nor ``__init__`` of a subclass runs; an attribute may be itself."""
+    context = Tagged(ssl.PROTOCOL_TLS_CLIENT, tag="mine")
+    context.me = context
+    with elsewhere():
+        received = daskpickle.loads(daskpickle.dumps(context))
+        assert (type(received), received.tag) == (Tagged, "mine")
+        assert received.me is received
+
+
+class Tagged(ssl.SSLContext):
+    """A subclass with an argument of its own."""
+
+    me: Any
+
+    def __new__(cls, protocol: Any, *, tag: str) -> Tagged:
+        return super().__new__(cls, protocol)
+
+    def __init__(self, protocol: Any, *, tag: str) -> None:
+        self.tag = tag

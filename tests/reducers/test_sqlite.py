@@ -644,3 +644,23 @@ def test_a_missing_file_fails_the_use_and_not_the_load(connect: Any, path: Path)
         with pytest.raises(HandleError, match=r"sqlite3\.Connection.*unable to open database file"):
             received.execute("SELECT 1")
         assert not path.exists()
+
+
+@pytest.mark.skipif(not hasattr(sqlite3.Connection, "setlimit"), reason="New in Python 3.11.")
+def test_limits_and_configuration_travel(connect: Callable[..., sqlite3.Connection]) -> None:
+    """What `setlimit` and `setconfig` set."""
+    conn: Any = connect()
+    conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 500)  # type: ignore[attr-defined,unused-ignore]
+    configured = hasattr(conn, "setconfig")
+    if configured:
+        conn.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)  # type: ignore[attr-defined,unused-ignore]
+    data = daskpickle.dumps(conn)
+
+    def use(received: Any) -> None:
+        assert received.getlimit(sqlite3.SQLITE_LIMIT_LENGTH) == 500  # type: ignore[attr-defined,unused-ignore]
+        if configured:
+            assert not received.getconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER)  # type: ignore[attr-defined,unused-ignore]
+        received.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 600)  # type: ignore[attr-defined,unused-ignore]
+
+    as_task(data, use)
+    as_task(data, use)

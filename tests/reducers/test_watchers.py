@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import select
 import selectors
 import socket
@@ -68,7 +69,6 @@ class TestSelector(Listening):
             return selector
 
         return [
-            (lambda: self.closed(selectors.DefaultSelector()), "It is closed"),
             (by_number, "It watches descriptors of this process by their numbers"),
         ]
 
@@ -138,10 +138,38 @@ class TestEpoll(Listening):
             epoll.register(self.listener, select.EPOLLIN)
             return epoll
 
-        return [
-            (watching, "by their numbers"),
-            (lambda: self.closed(select.epoll()), "It is closed"),
-        ]
+        return [(watching, "by their numbers")]
+
+
+class TestClosedEpoll(Listening):
+    def make(self) -> Any:
+        return self.closed(select.epoll())
+
+    def same(self, sent: Any, received: Any) -> None:
+        assert received.closed
+
+
+@pytest.mark.parametrize("make", [selectors.SelectSelector, selectors.DefaultSelector, Noted])
+def test_a_closed_selector_arrives_closed(make: Any) -> None:
+    """With its attributes, and it can be closed once more."""
+    selector = make(*["mine"][: make is Noted])
+    selector.close()
+    data = daskpickle.dumps(selector)
+    with elsewhere():
+        received = daskpickle.loads(data)
+        assert type(received) is make
+        assert received.get_map() is None
+        received.close()
+        assert getattr(received, "note", "mine") == "mine"
+
+
+def test_what_holds_nothing_of_the_system_is_pickled_as_ever() -> None:
+    """Where nobody opens anything it is a selector too, and no handle."""
+    with selectors.SelectSelector() as selector:
+        data = daskpickle.dumps(selector)
+    assert b"daskpickle" not in data
+    with pickle.loads(data) as received:
+        assert received.select(0) == []
 
 
 class TestPoll(Listening):
