@@ -71,7 +71,21 @@ def reduce_flags(flags: Any) -> Any:
     return flags.name or (type(flags), (int(flags),))
 
 
+def reduce_purpose(purpose: ssl.Purpose) -> tuple[Any, ...]:
+    """Return its name."""
+    return rebuild_purpose, (purpose.name,)
+
+
+def rebuild_purpose(name: str) -> ssl.Purpose:
+    """Return the purpose of that name."""
+    return ssl.Purpose[name]
+
+
 if sys.version_info < (3, 11):
+    register(
+        ssl.Purpose, reduce_purpose, travels="its name", lost="nothing", refused="nothing",
+        hint="Send its name.",
+    )  # fmt: skip
     for _cls in (socket.AddressInfo, socket.MsgFlag, ssl.Options, ssl.VerifyFlags):
         register(
             _cls, reduce_flags, travels="name or number", lost="nothing", refused="nothing",

@@ -922,7 +922,7 @@ CASES = [
     Case("ssl.memory.ended", ended, is_ended),
     Case("ssl.memory.filled", written, refused="without taking them out"),
     Case("ssl.purpose", lambda stack: ssl.Purpose.SERVER_AUTH,
-         truth(lambda purpose: purpose is ssl.Purpose.SERVER_AUTH), versions=((3, 11), (3, 99))),
+         truth(lambda purpose: purpose is ssl.Purpose.SERVER_AUTH)),
     Case("ssl.options", *equals(lambda: ssl.OP_ALL | ssl.OP_NO_TLSv1)),
     Case("socket.flags", *equals(lambda: socket.AI_PASSIVE | socket.AI_CANONNAME)),
     Case("ssl.flags", *equals(lambda: ssl.VERIFY_X509_STRICT)),

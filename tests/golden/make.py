@@ -376,6 +376,7 @@ def tls(stack: ExitStack) -> dict[str, Any]:
         "ended": ended,
         "oid": ssl._ASN1Object("1.3.6.1.5.5.7.3.1"),
         "flags": ssl.OP_NO_TICKET | ssl.OP_NO_TLSv1,
+        "purpose": [ssl.Purpose.SERVER_AUTH],
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import sys
 from contextlib import suppress
 from typing import Any
 
@@ -93,7 +92,6 @@ def test_flags_travel(flags: Any) -> None:
     assert type(received) is type(flags)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="It refuses to be pickled, itself.")
 def test_a_purpose_travels() -> None:
     """It is the same object where it arrives."""
     purpose = ssl.Purpose.SERVER_AUTH
