@@ -191,6 +191,13 @@ def _carried(buffer: Any) -> Any:
     return _Carried(buffer) if _COPIED else pickle.PickleBuffer(buffer)
 
 
+class _Inert:
+    """Keeps a sealed object closed where a task would open it."""
+
+    def __init__(self, sealed: Sealed) -> None:
+        self.sealed = sealed
+
+
 class SealedFunction:
     """A sealed callable; has what Dask reads off a function before it runs."""
 
@@ -363,7 +370,7 @@ def _operands_in(seen: Iterable[Any]) -> dict[int, Any]:
     owners: dict[int, int] = {}
     shared: dict[int, Any] = {}
     for obj in seen:
-        if isinstance(obj, (GraphNode, Expr)):
+        if issubclass(type(obj), (GraphNode, Expr)):  # not isinstance, which asks a dead proxy
             for owner, operand in _operands_of(obj):
                 if owners.setdefault(id(operand), owner) != owner:
                     shared[id(operand)] = operand
@@ -385,7 +392,7 @@ def _operands_of(node: GraphNode | Expr) -> Iterator[tuple[int, Any]]:
         else:
             owner, items = id(node), (value,)
         for item in items:
-            if not isinstance(item, (*_ATOMS, GraphNode)):
+            if not issubclass(type(item), (*_ATOMS, GraphNode)):
                 yield owner, item
 
 
@@ -450,7 +457,7 @@ class Sealer:
         shared_variables = set(map(id, pickler.globals_ref.values()))
         self._inside[id(obj)] = {
             memo_id: seen for memo_id, (_, seen) in pickler.memo.copy().items()
-            if not isinstance(seen, _CONSTANT) and memo_id not in shared_variables
+            if not issubclass(type(seen), _CONSTANT) and memo_id not in shared_variables
         }  # fmt: skip
         return Sealed(file.getvalue(), tuple(buffers), tuple(pickler.parts), sizeof(obj))
 
@@ -552,6 +559,9 @@ def _holds_sealed(value: Any) -> bool:
     return isinstance(value, (Sealed, SealedItem, SealedTask, _Inert))
 
 
+_KEPT = (*_ATOMS, GraphNode, _Inert, SealedFunction)
+
+
 def _parts_of(task: Any) -> Iterator[Any]:
     """Yield the function and the arguments of a task, and of those within it, that may be sealed."""
     if task.func is _execute_subgraph:
@@ -565,7 +575,7 @@ def _parts_of(task: Any) -> Iterator[Any]:
             yield from _parts_of(value)
         elif type(value) is DataNode:
             yield value.value
-        elif name != "constructor" and not isinstance(value, (*_ATOMS, GraphNode, _Inert, SealedFunction)):
+        elif name != "constructor" and not issubclass(type(value), _KEPT):
             yield value
 
 
@@ -575,13 +585,6 @@ def _by_reference(function: Any) -> bool:
     return isinstance(function, types.BuiltinFunctionType) and isinstance(
         function.__self__, (types.ModuleType, type(None))
     )
-
-
-class _Inert:
-    """Keeps a sealed object closed where a task would open it."""
-
-    def __init__(self, sealed: Sealed) -> None:
-        self.sealed = sealed
 
 
 def _itself(obj: Any) -> Any:
@@ -601,20 +604,20 @@ class _Second(_GraphForm):
 
     def reducer_override(self, obj: Any) -> Any:
         cls = type(obj)
-        if cls in (Task, DataNode) or isinstance(obj, NestedContainer):
+        if cls in (Task, DataNode) or issubclass(cls, NestedContainer):
             node = self.sealer.node(obj)
             if node is obj:
                 return NotImplemented
             return (
                 super().reducer_override(node) if cls in (Task, DataNode) else node.__reduce_ex__(5)
             )
-        if isinstance(obj, Expr):
+        if issubclass(cls, Expr):
             self.sealer.group(self._parts_of(obj))
-        if isinstance(obj, SingletonExpr):
+        if issubclass(cls, SingletonExpr):
             return _reduce_expr(obj)
-        if isinstance(obj, (GraphNode, Expr, SealedFunction, _Marked, _Inert)):
+        if issubclass(cls, (GraphNode, Expr, SealedFunction, _Marked, _Inert)):
             return super().reducer_override(obj)
-        if self.sealer.holds_none(obj) or isinstance(obj, type) or self._is_structure(cls):
+        if self.sealer.holds_none(obj) or issubclass(cls, type) or self._is_structure(cls):
             return super().reducer_override(obj)
         if callable(obj):
             function = self.sealer.function(obj)
@@ -630,8 +633,8 @@ class _Second(_GraphForm):
         """Yield what an expression has for each of its tasks: a function, keyword arguments."""
         for operand in expr.operands:
             for value in operand.values() if type(operand) is dict else (operand,):
-                kept = (*_ATOMS, GraphNode, Expr, SealedFunction, list, tuple, dict, type)
-                if not isinstance(value, kept) and not self.sealer.holds_none(value):
+                kept = (*_KEPT, Expr, list, tuple, dict, type)
+                if not issubclass(type(value), kept) and not self.sealer.holds_none(value):
                     if not self._is_structure(type(value)) and not _by_reference(value):
                         yield value
 

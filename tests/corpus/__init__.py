@@ -56,10 +56,9 @@ class Case:
         For what is refused: a regular expression that the reason matches.
     versions
         The first and the last Python that has it.
-    host
-        Whether only another process of the same host can use it: such as shared memory.
-    data
-        Whether it is the same where it was scattered: it is pickled and loaded by other threads.
+    routes
+        How it goes through a cluster: not as an "argument" if Dask looks into that before it
+        pickles it; not as "data", which other threads pickle and load, if that is not the same.
     """
 
     id: str
@@ -67,8 +66,7 @@ class Case:
     check: Callable[[Any], Any] | None = None
     refused: str = ""
     versions: tuple[tuple[int, int], tuple[int, int]] = ((3, 10), (3, 99))
-    host: bool = False
-    data: bool = True
+    routes: str = "argument closure data"
 
     def __post_init__(self) -> None:
         if (self.check is None) != bool(self.refused):

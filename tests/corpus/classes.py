@@ -842,6 +842,7 @@ CASES = [
         "mock",
         lambda stack: unittest.mock.sentinel,
         true(lambda s: s.a is unittest.mock.sentinel.a),
+        routes="closure data",  # it has all attributes of a future
     ),
     Case("sentinel.several", several, several_works),
     *SENTINELS,

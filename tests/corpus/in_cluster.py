@@ -33,7 +33,7 @@ def check(domain: str, name: str, expected: str, received: Any) -> str:
 
 
 def check_data(domain: str, name: str, expected: str, data: SimpleNamespace) -> str:
-    """Check what was scattered: not by itself, as Dask pickles the items of a list one by one."""
+    """Check what was scattered inside of something: Dask takes lists and buffers apart itself."""
     return check(domain, name, expected, data.obj)
 
 
@@ -49,9 +49,10 @@ def in_closure(client: Client, domain: str, name: str, obj: Any) -> str:
 
 def as_data(client: Client, domain: str, name: str, obj: Any) -> str:
     expected = describe_type(obj)
-    (data,) = client.scatter([SimpleNamespace(obj=obj)], hash=False)
-    task = client.submit(check_data, domain, name, expected, data, pure=False)
-    return task.result(SECONDS)
+    several = isinstance(obj, (list, tuple, dict, set, memoryview))
+    (data,) = client.scatter([SimpleNamespace(obj=obj) if several else obj], hash=False)
+    function = check_data if several else check
+    return client.submit(function, domain, name, expected, data, pure=False).result(SECONDS)
 
 
 ROUTES: tuple[Callable[[Client, str, str, Any], str], ...] = (as_argument, in_closure, as_data)
@@ -60,7 +61,9 @@ ROUTES: tuple[Callable[[Client, str, str, Any], str], ...] = (as_argument, in_cl
 def run(client: Client, domain: str, case: Case) -> str:
     """Return what is wrong with a case, or ""."""
     wrong = []
-    for route in ROUTES if case.data else ROUTES[:-1]:
+    for route in ROUTES:
+        if route.__name__.partition("_")[2] not in case.routes.split():
+            continue
         try:
             with ExitStack() as stack:
                 said = route(client, domain, case.id, case.make(stack))

@@ -121,14 +121,14 @@ def cases(kind: str, base: Any) -> list[Case]:
 
     return [
         Case(f"{kind}", lambda stack: base(), empty),
-        Case(f"{kind}.filled", filled, is_filled, data=False),
+        Case(f"{kind}.filled", filled, is_filled, routes="argument closure"),
         Case(f"{kind}.another_thread", of_another_thread, empty),
-        Case(f"{kind}.subclass", sub, is_sub, data=False),
+        Case(f"{kind}.subclass", sub, is_sub, routes="argument closure"),
         Case(f"{kind}.subclass.plain", plain_sub, is_plain_sub),
-        Case(f"{kind}.subclass.default", default, is_default, data=False),
-        Case(f"{kind}.cyclic", cyclic, is_cyclic, data=False),
+        Case(f"{kind}.subclass.default", default, is_default, routes="argument closure"),
+        Case(f"{kind}.cyclic", cyclic, is_cyclic, routes="argument closure"),
         Case(f"{kind}.function", used, counts),
-        Case(f"{kind}.frame", unfit, refused="call", data=False),
+        Case(f"{kind}.frame", unfit, refused="call", routes="argument closure"),
     ]
 
 
