@@ -42,6 +42,7 @@ import zlib
 import zoneinfo
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -382,8 +383,9 @@ CASES = [
     Case("mock.async", lambda stack: mock.AsyncMock(return_value=4), check_async_mock),
     Case("mock.magic", lambda stack: mock.MagicMock(), so(lambda r: (len(r), int(r)) == (0, 1))),
     Case("mock.property", lambda stack: mock.PropertyMock(return_value=1), so(lambda r: r() == 1)),
-    equal("mock.call", lambda: mock.call(1, b=2)),
-    equal("mock.call.chain", lambda: mock.call.a.b(2)),
+    # Dask hashes arguments, and a call has no hash.
+    replace(equal("mock.call", lambda: mock.call(1, b=2)), routes="closure data"),
+    replace(equal("mock.call.chain", lambda: mock.call.a.b(2)), routes="closure data"),
     Case("mock.sentinel", lambda stack: mock.sentinel.x, so(lambda r: r is mock.sentinel.x)),
     Case("mock.any", lambda stack: mock.ANY, so(lambda r: r == 5)),
     Case(

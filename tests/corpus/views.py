@@ -42,7 +42,9 @@ def looks(make: Callable[[], memoryview]) -> Callable[[Any], None]:
 
 
 def memory(name: str, make: Callable[[], memoryview]) -> Case:
-    return Case(f"memoryview.{name}", lambda stack: make(), looks(make))
+    # Elsewhere Dask loads arrays into memory that is not aligned, which numpy gives other formats.
+    routes = "closure" if name.startswith("numpy") else "argument closure data"
+    return Case(f"memoryview.{name}", lambda stack: make(), looks(make), routes=routes)
 
 
 def shared(stack: ExitStack) -> Any:
@@ -281,10 +283,10 @@ CASES = [
     Case("memoryview.ctypes.part", cut, refused="format"),
     Case("memoryview.shared", shared, shared_works),
     Case("memoryview.shared.array", shared_array, shared_array_works),
-    Case("memoryview.shared.numpy", shared_numpy, shared_numpy_works),
+    Case("memoryview.shared.numpy", shared_numpy, shared_numpy_works, routes="closure"),
     Case("memoryview.released", released, refused="released"),
     Case("memoryview.BytesIO", exported, looks(lambda: memoryview(bytearray(b"abc")))),
-    Case("memoryview.mmap", mapped, mapped_works),
+    Case("memoryview.mmap", mapped, mapped_works, routes=""),  # a client holds what it has sent
     Case(
         "picklebuffer",
         lambda stack: [pickle.PickleBuffer(b"abc")],
