@@ -24,6 +24,7 @@ ARROWS: dict[str, set[str]] = {
     "plugins": {"errors"},
     "compiled": set(),
     "delegates": set(),
+    "subclasses": set(),
     "functions": {"identity"},
     "classes": {"errors", "functions", "identity"},
     "table": {
@@ -35,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
         "handles",
         "identity",
         "pool",
+        "subclasses",
     },
     "quick": {"classes", "errors", "functions", "pool", "table"},
     "reducers": {"plugins", "table"},  # the index: it imports no room

@@ -117,7 +117,11 @@ def _members(exc: BaseException) -> dict[str, Any]:
     names = list(copyreg._slotnames(type(exc)))  # type: ignore[attr-defined]
     for cls in type(exc).__mro__ if not _is_group(exc) else ():
         if cls.__module__ == "builtins" and cls not in (BaseException, object):
-            names += [name for name, value in vars(cls).items() if isinstance(value, _MEMBERS)]
+            names += [
+                name
+                for name, value in vars(cls).items()
+                if isinstance(value, _MEMBERS) and getattr(type(exc), name) is value  # not hidden
+            ]
     found = {name: getattr(exc, name, None) for name in names if name not in ("obj", "__dict__")}
     return {name: value for name, value in found.items() if value is not None}
 

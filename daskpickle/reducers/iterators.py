@@ -27,7 +27,7 @@ from typing import Any
 
 from daskpickle import register
 from daskpickle.errors import RefusedError
-from daskpickle.handles import Resumed
+from daskpickle.handles import Resumed, add_state, extra_state
 
 REVERSED_DEQUE: Any = type(reversed(deque[Any]()))
 HINT = "Pass a list of its items, or make it inside the task."
@@ -50,7 +50,9 @@ call_setstate = quiet(lambda iterator, state: iterator.__setstate__(state))
 def reduce_stateful(iterator: Any) -> tuple[Any, ...]:
     """Do as it does by itself, without the warning."""
     make, args, *rest = call_reduce(iterator)
-    return rebuild_stateful, (make, args, *rest)
+    added = extra_state(iterator, None)  # of a subclass
+    more = (added, None, None, add_state) if added else ()
+    return rebuild_stateful, (make, args, *rest), *more
 
 
 def rebuild_stateful(make: Callable[..., Any], args: tuple[Any, ...], state: Any = None) -> Any:

@@ -2,8 +2,8 @@
 
 Notes
 -----
-- Travels: the message that `importlib.metadata.metadata` returns, and the entries of the search
-  path that it has looked at, with their attributes.
+- Travels: the message that `importlib.metadata.metadata` returns, the entries of the search path
+  that it has looked at, and the paths that `importlib.metadata.files` returns; with attributes.
 - Lost: nothing.
 - Refused: nothing.
 """
@@ -15,6 +15,7 @@ import importlib.metadata
 from typing import Any
 
 from daskpickle import register
+from daskpickle.handles import neutral
 
 # Since Python 3.12 it is imported when it is needed.
 Message: Any = importlib.import_module("importlib.metadata._adapters").Message
@@ -32,3 +33,17 @@ def reduce_metadata(obj: Any) -> tuple[Any, ...]:
 def rebuild_metadata(cls: type) -> Any:
     """Make one without asking its ``__new__``."""
     return object.__new__(cls)
+
+
+@register(
+    importlib.metadata.PackagePath,
+    travels="its parts, its attributes",
+    lost="nothing",
+    refused="nothing",
+    hint=HINT,
+)
+@neutral
+def reduce_package_path(path: Any) -> tuple[Any, ...]:
+    """Say its attributes too, of which other paths have none."""
+    make, args = path.__reduce__()[:2]
+    return make, args, vars(path)

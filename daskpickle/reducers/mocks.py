@@ -38,6 +38,15 @@ def reduce_mock(obj: Any) -> Any:
     return rebuild_mock, (type(obj),), vars(obj)
 
 
+@register(
+    type(mock.ANY), travels="its name", lost="nothing", refused="nothing", hint="Import it there."
+)
+@neutral
+def reduce_any(obj: Any) -> Any:
+    """Say the name under which the module has the only one."""
+    return "ANY" if obj is mock.ANY else NotImplemented
+
+
 def rebuild_mock(cls: type) -> Any:
     """Make one without asking ``__new__``, which makes a class for each."""
     return object.__new__(cls)

@@ -1,9 +1,10 @@
-"""Small types that are written in C: `struct`, random numbers, decimals, Unicode data.
+"""Small types, most of them written in C: `struct`, random numbers, decimals, Unicode data.
 
 Notes
 -----
 - Travels: the format of a `struct.Struct`; the bytes that ``iter_unpack`` has left; the state of a
-  ``_random.Random``; a `random.SystemRandom`, which has none; the database of Unicode 3.2, by name.
+  ``_random.Random``, and with its attributes that of a subclass of `random.Random`; a
+  `random.SystemRandom`, which has none; the database of Unicode 3.2, by name.
 - Lost: nothing.
 - Refused: what `decimal.localcontext` returns, which tells its context on entering only.
 """
@@ -109,6 +110,24 @@ def rebuild_random(cls: Any, numbers: tuple[int, ...], state: dict[str, Any]) ->
     source.setstate(numbers)
     add_state(source, state)
     return source
+
+
+@register(
+    random.Random,
+    travels="its state, its attributes",
+    lost="nothing",
+    refused="nothing",
+    hint="Make it inside the task.",
+    subclasses=True,
+)
+@neutral
+def reduce_python_random(source: Any) -> Any:
+    """Say its state, unless its class sees to that: by itself it would ask ``__init__`` again."""
+    cls, base = type(source), random.Random
+    if cls is base or (cls.getstate, cls.setstate) != (base.getstate, base.setstate):
+        return NotImplemented
+    state = extra_state(source, None)  # which may lead back to it
+    return rebuild_random, (cls, source.getstate(), {}), state, None, None, add_state
 
 
 @register(

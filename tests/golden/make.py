@@ -10,6 +10,7 @@ from __future__ import annotations
 import _pydecimal
 import _random
 import _threading_local
+import argparse
 import asyncio
 import bz2
 import codecs
@@ -44,6 +45,7 @@ import multiprocessing.managers
 import multiprocessing.pool
 import multiprocessing.shared_memory
 import operator
+import optparse
 import os
 import platform
 import queue
@@ -70,6 +72,7 @@ import typing
 import unicodedata
 import urllib.error
 import urllib.response
+import uuid
 import weakref
 import xmlrpc.client
 import zipfile
@@ -439,6 +442,10 @@ def callables(stack: ExitStack) -> dict[str, Any]:
     }
 
 
+def dates(stack: ExitStack) -> dict[str, Any]:
+    return {"week": datetime.date(2020, 12, 31).isocalendar()}
+
+
 def exceptions(stack: ExitStack) -> dict[str, Any]:
     error = ValueError("x", 1)
     error.__cause__, error.__context__ = FileNotFoundError(2, "no", "f"), KeyError("k")
@@ -532,6 +539,23 @@ def natives(stack: ExitStack) -> dict[str, Any]:
     }
 
 
+def parsers(stack: ExitStack) -> dict[str, Any]:
+    argument = argparse._StoreAction(["-n"], "n", type=int, help=argparse.SUPPRESS)
+    options = optparse.OptionParser(usage="", prog="prog")
+    return {
+        "argument": argument,  # a parser holds a local function, which is for one Python only
+        "options": options,
+        "option": options.add_option("-n", help=optparse.SUPPRESS_HELP),
+    }
+
+
+def subclasses(stack: ExitStack) -> dict[str, Any]:
+    cls: Any = type("Key", (uuid.UUID,), {"__module__": "keys", "__slots__": ("label",)})
+    key = cls(int=5)
+    object.__setattr__(key, "label", "a")
+    return {"key": key}
+
+
 def prompts(stack: ExitStack) -> dict[str, Any]:
     return {"shlex": shlex.shlex(sys.stdin)}
 
@@ -620,6 +644,7 @@ MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "compressed": [compressed],
     "contexts": [contexts],
     "csv": [csv_rows],
+    "dates": [dates],
     "dialogues": [dialogues],
     "event_loops": [event_loops],
     "exceptions": [exceptions],
@@ -640,6 +665,7 @@ MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "mocks": [mocks],
     "natives": [natives],
     "opencl": [opencl],
+    "parsers": [parsers],
     "pools": [mp_pools],
     "processes": [processes],
     "prompts": [prompts],
@@ -652,6 +678,7 @@ MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "shelves": [shelves],
     "sockets": [sockets],
     "sqlite": [sqlite],
+    "subclasses": [subclasses],
     "system": [system],
     "tars": [tars],
     "tempfiles": [tempfiles],
@@ -685,6 +712,7 @@ FACTS: dict[str, Callable[[Any], Any]] = {
     "_struct.unpack_iterator": list,
     "_thread._local": vars,
     "_threading_local.local": vars,
+    "argparse._StoreAction": lambda a: [a.dest, a.help is argparse.SUPPRESS],
     "asyncio.locks.BoundedSemaphore": lambda s: [s._value, s._bound_value, s._loop],
     "asyncio.queues.Queue": lambda q: [q.maxsize, list(q._queue), q._unfinished_tasks, q._loop],
     "builtins.ValueError": lambda e: [e.args, repr(e.__cause__), repr(e.__context__), repr(e.left)],
@@ -706,11 +734,13 @@ FACTS: dict[str, Callable[[Any], Any]] = {
     "encodings.big5.IncrementalDecoder": lambda d: d.decode(b"\xe9"),
     "encodings.utf_8.StreamReader": lambda r: r.read(),
     "ftplib.FTP": lambda f: [f.timeout, f.sock],
+    "datetime.IsoCalendarDate": list,
     "functools.KeyWrapper": lambda k: getattr(k, "obj", None),
     "functools._lru_cache_wrapper": lambda c: [c(3), c.cache_parameters()],
     "http.client.HTTPConnection": lambda c: [c.host, c.timeout],
     "importlib.metadata.FastPath": vars,
     "itertools.pairwise": list,
+    "keys.Key": lambda k: [k.int, k.label],
     "logging.FileHandler": lambda h: [h.mode, h.baseFilename],
     "logging.handlers.DatagramHandler": lambda h: [h.host, h.port],
     "logging.handlers.SysLogHandler": lambda h: [*h.address, h.facility],
@@ -718,6 +748,7 @@ FACTS: dict[str, Callable[[Any], Any]] = {
     "multiprocessing.connection.Connection": lambda c: c.closed,
     "multiprocessing.context.ForkProcess": lambda p: [p.name, p.daemon, p.exitcode],
     "multiprocessing.pool.MapResult": lambda r: r.get(),
+    "optparse.Option": lambda o: [o.dest, o.default is optparse.NO_DEFAULT, o.help],
     "os._Environ": lambda e: e is os.environ,
     "queue.LifoQueue": lambda q: [q.maxsize, list(q.queue)],
     "queue.PriorityQueue": lambda q: [q.maxsize, list(q.queue)],

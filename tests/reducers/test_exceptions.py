@@ -228,3 +228,11 @@ def test_the_traceback_travels_where_tblib_is_in_use() -> None:
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("None\nfail\n", "")
+
+
+def test_an_attribute_that_a_subclass_hides_is_not_asked_for() -> None:
+    """A property may need arguments that the exception does not have, and cannot be set."""
+    from importlib.metadata import PackageNotFoundError
+
+    assert daskpickle.loads(daskpickle.dumps(PackageNotFoundError())).args == ()
+    assert daskpickle.loads(daskpickle.dumps(PackageNotFoundError("x"))).name == "x"

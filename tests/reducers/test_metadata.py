@@ -27,3 +27,19 @@ class TestFastPath(ReducerContract):
 
     def same(self, sent: Any, received: Any) -> bool:
         return type(received) is type(sent) and vars(received) == vars(sent)
+
+
+class TestPackagePath(ReducerContract):
+    def make(self) -> Any:
+        files = metadata.files("cloudpickle")
+        assert files is not None
+        return files[0]
+
+    def same(self, sent: Any, received: Any) -> bool:
+        assert type(received) is type(sent)
+        assert vars(received).keys() == vars(sent).keys()
+        return bool(received == sent and received.locate() == sent.locate())
+
+    @staticmethod
+    def use(received: Any) -> Any:
+        return received.size

@@ -68,3 +68,10 @@ def test_a_mock_without_a_specification_pickles_by_itself() -> None:
     received.assert_called_once_with(1, b=2)
     assert received() == 3
     assert received.child.call_args == mock.call(5)
+
+
+def test_the_mock_that_equals_everything_is_the_receivers_own() -> None:
+    """There is one in each process; nodes without daskpickle load it."""
+    data = daskpickle.dumps([mock.ANY])
+    assert b"daskpickle" not in data
+    assert daskpickle.loads(data)[0] is mock.ANY

@@ -147,3 +147,49 @@ def test_the_database_of_unicode_arrives_as_itself() -> None:
     data = daskpickle.dumps([unicodedata.ucd_3_2_0])
     assert daskpickle.loads(data)[0] is unicodedata.ucd_3_2_0
     assert b"daskpickle" not in data
+
+
+class Seeded(random.Random):
+    """A subclass whose ``__init__`` asks for something else, and that leads back to itself."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return super().__new__(cls)
+
+    def __init__(self, *, label: str) -> None:
+        super().__init__(5)
+        self.label, self.itself = label, self
+
+
+class Careful(random.Random):
+    """Sees to its state itself."""
+
+    def getstate(self) -> Any:
+        return (super().getstate(), "more")
+
+    def setstate(self, state: Any) -> None:
+        super().setstate(state[0])
+        self.given = state[1]
+
+
+class TestSeeded(ReducerContract):
+    def make(self) -> Any:
+        source = Seeded(label="a")
+        source.gauss(0, 1)
+        return source
+
+    def same(self, sent: Any, received: Any) -> bool:
+        assert type(received) is Seeded
+        assert received.itself is received
+        return bool(received.label == "a" and received.getstate() == sent.getstate())
+
+    @staticmethod
+    def use(received: Any) -> Any:
+        return received.gauss(0, 1)
+
+
+def test_a_source_of_random_numbers_that_sees_to_its_state_does_so() -> None:
+    """As with plain pickle; `random.Random` itself names nothing of daskpickle."""
+    received = daskpickle.loads(daskpickle.dumps(Careful(3)))
+    assert received.given == "more"
+    assert received.random() == random.Random(3).random()
+    assert b"daskpickle" not in daskpickle.dumps(random.Random(3))
