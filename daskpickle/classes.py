@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from cloudpickle import cloudpickle
 
 from daskpickle.errors import RefusedError
-from daskpickle.functions import ATOMS, is_importable
+from daskpickle.functions import ATOMS, find_otherwise, is_importable
 from daskpickle.identity import Call
 
 __all__ = ["reduce_class"]
@@ -44,6 +44,9 @@ def reduce_class(cls: type) -> Any:
     """
     if cls.__module__ != "__main__" and is_importable(cls):
         return NotImplemented
+    known = None if cls.__module__ == "__main__" else find_otherwise(cls)
+    if known is not None:
+        return known
     reduced = cloudpickle._class_reduce(cls)
     if reduced is NotImplemented or len(reduced) < 6:
         return reduced

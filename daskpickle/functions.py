@@ -18,7 +18,7 @@ from typing import Any
 
 from cloudpickle import cloudpickle
 
-from daskpickle.identity import IdentityMap
+from daskpickle.identity import Call, IdentityMap
 
 __all__ = [
     "ATOMS",
@@ -183,6 +183,9 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
         and (is_importable(function) or cloudpickle._should_pickle_by_reference(function))
     ):
         return NotImplemented
+    known = find_otherwise(function)
+    if known is not None:
+        return known
     code = function.__code__
     facts = _facts(code)
     module = function.__globals__
@@ -235,6 +238,21 @@ def is_importable(obj: Any) -> bool:
         return False
     module = sys.modules.get(obj.__module__) if type(obj.__module__) is str else None
     return getattr(module, "__dict__", _NO_NAMES).get(obj.__qualname__) is obj
+
+
+def find_otherwise(obj: Any) -> tuple[Any, ...] | None:
+    """Reduce what the standard library has by another name than it says, to that name.
+
+    The twins in Python of modules in C, such as ``_pydecimal``, say that they are those.
+    """
+    said = obj.__module__
+    if type(said) is not str or said.partition(".")[0] not in sys.stdlib_module_names:
+        return None
+    for name in (said, f"_py{said}", f"{said}._{said}"):
+        for attribute, value in list(getattr(sys.modules.get(name), "__dict__", _NO_NAMES).items()):
+            if value is obj:
+                return getattr, (Call(cloudpickle.subimport, name), attribute)
+    return None
 
 
 def _differences(function: FunctionType, facts: _Code, base: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""What wraps functions: caches, sort keys, context managers, properties.
+"""What wraps functions and methods: caches, sort keys, context managers, properties, `super`.
 
 Notes
 -----
 - Travels: a function behind `functools.lru_cache`, by its name where it can be imported, else as
   the function, the size of the cache and what was set on it; what `functools.cmp_to_key` makes; a
   context manager made by `contextlib.contextmanager` that was not entered, as the function and the
-  arguments that it was made of; a property of a subclass; methods of classes of C.
+  arguments that it was made of; a property of a subclass; methods of classes of C; `super` objects.
 - Lost: what a cache holds, and its counts: each process fills its own.
 - Refused: a context manager that was entered. The place in its generator cannot be recorded.
 """
@@ -116,6 +116,23 @@ _doc: Any = vars(property)["__doc__"]  # which a class of its own hides by its o
 def reduce_classmethod_descriptor(descriptor: Any) -> tuple[Any, ...]:
     """Say where it is found; as an attribute of the class it would be a method."""
     return inspect.getattr_static, (descriptor.__objclass__, descriptor.__name__)
+
+
+@register(
+    super,
+    travels="its class and its object",
+    lost="nothing",
+    refused="nothing",
+    hint="Call the method of the base by the name of the base.",
+)
+@neutral
+def reduce_super(obj: Any) -> tuple[Any, ...]:
+    """Say what it was made of; what else it is asked, it passes on to the bases of its object."""
+    names = ("__thisclass__",) if _self.__get__(obj) is None else ("__thisclass__", "__self__")
+    return super, tuple(vars(super)[name].__get__(obj) for name in names)
+
+
+_self: Any = vars(super)["__self__"]
 
 
 @register(

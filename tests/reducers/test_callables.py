@@ -216,3 +216,50 @@ def test_a_manager_keeps_what_was_set_on_it() -> None:
         assert x == 6
     with made, pytest.raises(RefusedError, match="entered"):
         daskpickle.dumps(made)
+
+
+class Parent:
+    def __init__(self) -> None:
+        self.number = 4
+
+    def get(self) -> Any:
+        return "parent", self.number
+
+    @classmethod
+    def made(cls) -> Any:
+        return cls.__name__
+
+
+class Child(Parent):
+    def get(self) -> Any:
+        return "child"
+
+    @classmethod
+    def made(cls) -> Any:
+        return super()
+
+
+class TestSuper(ReducerContract):
+    def make(self) -> Any:
+        return super(Child, Child())
+
+    def same(self, sent: Any, received: Any) -> bool:
+        return type(received) is super and bool(received.get() == sent.get())
+
+    @staticmethod
+    def use(received: Any) -> Any:
+        return received.get()
+
+
+def test_each_kind_of_super_travels() -> None:
+    """Of a class, of none, and of what leads back to it; also its methods."""
+    assert daskpickle.loads(daskpickle.dumps(Child.made())).made() == "Child"
+    unbound: Any = daskpickle.loads(daskpickle.dumps(super(Child)))
+    assert unbound.__self__ is None
+    assert unbound.__get__(Child()).get() == ("parent", 4)
+    child: Any = Child()
+    child.above = super(Child, child)
+    received = daskpickle.loads(daskpickle.dumps(child))
+    assert received.above.__self__ is received
+    assert daskpickle.loads(daskpickle.dumps(child.above.get))() == ("parent", 4)
+    assert b"daskpickle" not in daskpickle.dumps(super(Child, Child()))
