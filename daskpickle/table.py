@@ -32,12 +32,12 @@ import cloudpickle
 from daskpickle import identity
 from daskpickle.classes import reduce_class
 from daskpickle.compiled import HEAP, SHORTCUTS, reducer_of
-from daskpickle.delegates import is_delegate, reduce_delegate
 from daskpickle.errors import RefusedError, RegistrationError, describe_type
 from daskpickle.functions import BETTER
 from daskpickle.handles import SCOPES, IdentityMap, Recipe, add_state, extra_state
 from daskpickle.pool import arrived, fired
 from daskpickle.subclasses import is_forgotten, rebuild_bare, reduce_forgotten, set_both
+from daskpickle.unloadable import is_unloadable, reduce_unloadable, set_state
 
 __all__ = ["DispatchTable", "Registration", "register", "registrations", "unregister"]
 
@@ -336,20 +336,20 @@ def _repeat(obj: Any) -> Any:
     return obj.__reduce_ex__(4) if own is None else own(obj)  # 4: without out-of-band buffers
 
 
-def _delegate(obj: Any) -> Any:
-    """Reduce an object that pickle could not give its state."""
+def _unloadable(obj: Any) -> Any:
+    """Reduce an object that plain pickle could send, and not load."""
     cls = type(obj)
     own = _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls) or _dask_reducer(cls)
-    if own is not None:
-        return own(obj)
-    fired()
-    return reduce_delegate(obj)
+    reduced = reduce_unloadable(obj) if own is None else own(obj)
+    if reduced[-1] is set_state:
+        fired()
+    return reduced
 
 
 def _forgotten(obj: Any) -> Any:
     """Reduce an object of whose attributes its base does not know."""
     cls = type(obj)
-    own = _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls) or _dask_reducer(cls)
+    own = _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls)
     reduced = reduce_forgotten(obj) if own is None else own(obj)
     if reduced[-1] is set_both or reduced[0] is rebuild_bare:
         fired()
@@ -481,7 +481,7 @@ class DispatchTable(dict[type, Reducer]):
             return _repeat
         if is_forgotten(cls):
             return _forgotten
-        return _delegate if is_delegate(cls) else None
+        return _unloadable if is_unloadable(cls) else None
 
     def __setitem__(self, cls: type, reducer: Reducer) -> None:
         self._own[cls] = reducer

@@ -539,8 +539,8 @@ def _make_class(
     slots: list[str], with_dict: bool, weak: bool, base: Any, method: str | None, meta: type
 ) -> type:
     namespace: dict[str, Any] = {"__module__": __name__, "__qualname__": "Random"}
-    if base is ValueError:
-        slots = []  # plain pickle loses what the slots of an exception hold
+    if base in (ValueError, MySet):
+        slots = []  # of these, plain pickle loses what slots hold; of sets up to Python 3.10
     if not with_dict:
         namespace["__slots__"] = [*slots, *["__weakref__"] * (weak and base is object)]
     if method == "__getstate__":
