@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, Future, LocalCluster
 
 import daskpickle
 from corpus import DOMAINS, Case, cases
@@ -37,44 +37,52 @@ def check_data(domain: str, name: str, expected: str, data: SimpleNamespace) -> 
     return check(domain, name, expected, data.obj)
 
 
-def as_argument(client: Client, domain: str, name: str, obj: Any) -> str:
-    return client.submit(check, domain, name, describe_type(obj), obj, pure=False).result(SECONDS)
+def as_argument(client: Client, domain: str, name: str, obj: Any) -> Future:
+    return client.submit(check, domain, name, describe_type(obj), obj, pure=False)
 
 
-def in_closure(client: Client, domain: str, name: str, obj: Any) -> str:
+def in_closure(client: Client, domain: str, name: str, obj: Any) -> Future:
     expected = describe_type(obj)
-    task = client.submit(lambda: check(domain, name, expected, obj), pure=False)
-    return task.result(SECONDS)
+    return client.submit(lambda: check(domain, name, expected, obj), pure=False)
 
 
-def as_data(client: Client, domain: str, name: str, obj: Any) -> str:
+def as_data(client: Client, domain: str, name: str, obj: Any) -> Future:
     expected = describe_type(obj)
     several = isinstance(obj, (list, tuple, dict, set, memoryview))
     (data,) = client.scatter([SimpleNamespace(obj=obj) if several else obj], hash=False)
     function = check_data if several else check
-    return client.submit(function, domain, name, expected, data, pure=False).result(SECONDS)
+    return client.submit(function, domain, name, expected, data, pure=False)
 
 
-ROUTES: tuple[Callable[[Client, str, str, Any], str], ...] = (as_argument, in_closure, as_data)
+ROUTES: tuple[Callable[[Client, str, str, Any], Future], ...] = (as_argument, in_closure, as_data)
 
 
 def run(client: Client, domain: str, case: Case) -> str:
     """Return what is wrong with a case, or ""."""
     wrong = []
-    for route in ROUTES:
-        if route.__name__.partition("_")[2] not in case.routes.split():
-            continue
-        try:
-            with ExitStack() as stack:
-                said = route(client, domain, case.id, case.make(stack))
-        except RefusedError as exc:
-            if case.check is not None or not exc.path or exc.host:
-                wrong.append(f"{route.__name__}: {exc}")
-        except Exception as exc:
-            wrong.append(f"{route.__name__}: {type(exc).__name__}: {exc}")
-        else:
-            if case.check is None:
-                wrong.append(f"{route.__name__}: {said}, and should have been refused")
+    with ExitStack() as stack:
+        sent: dict[str, Future | Exception] = {}
+        for route in ROUTES:
+            if route.__name__.partition("_")[2] not in case.routes.split():
+                continue
+            try:
+                sent[route.__name__] = route(client, domain, case.id, case.make(stack))
+            except Exception as exc:
+                sent[route.__name__] = exc
+        for name, answer in sent.items():
+            try:
+                if isinstance(answer, Exception):
+                    raise answer
+                said = answer.result(SECONDS)
+            except RefusedError as exc:
+                if case.check is not None or not exc.path or exc.host:
+                    wrong.append(f"{name}: {exc}")
+            except Exception as exc:
+                wrong.append(f"{name}: {type(exc).__name__}: {exc}")
+            else:
+                if case.check is None:
+                    wrong.append(f"{name}: {said}, and should have been refused")
+        sent.clear()
     return "; ".join(wrong)
 
 
