@@ -37,7 +37,7 @@ def is_unloadable(cls: type) -> bool:
     if any(name in vars(base) for base in cls.__mro__ for name in _NONE):
         return False
     try:
-        bare = object.__new__(cls)
+        bare: Any = object.__new__(cls)
     except TypeError:  # it is abstract, or made in C
         return False
     return _asks_for_arguments(cls) or (passes_on and _answers(bare))

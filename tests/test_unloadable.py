@@ -164,7 +164,7 @@ def test_what_is_registered_counts() -> None:
     """In `copyreg`, at any time."""
     sent = Wrapper([1])
     daskpickle.dumps(sent)
-    reduce: Any = lambda obj: (str, ("registered",))  # noqa: E731
+    reduce: Any = lambda obj: (str, ("registered",))
     copyreg.pickle(Wrapper, reduce)
     try:
         assert daskpickle.loads(daskpickle.dumps(sent)) == "registered"
