@@ -15,9 +15,13 @@ for them. What they do to the class is then replaced by what they did the first 
 from __future__ import annotations
 
 import abc
+import contextvars
+import datetime
 import enum
 import functools
 import inspect
+import operator
+import re
 import sys
 import types
 from collections import OrderedDict
@@ -84,19 +88,21 @@ def _called(cls: type, attributes: dict[str, Any], namespace: dict[str, Any]) ->
     ``namespace`` gets what they may look for.
     """
     metaclass = type(cls)
-    hook: Any = super(cls, cls).__init_subclass__  # type: ignore[misc]
+    is_plain = metaclass is type or metaclass is abc.ABCMeta
+    is_own = not is_plain and not is_importable(metaclass)
+    hook: Any = super(cls, cls).__init_subclass__  # type: ignore[arg-type]
     functions = [hook.__func__] if type(hook) is MethodType else []
     if functions and functions[0].__module__ == "typing":
         functions = []
-    is_own = bool(functions)
-    if metaclass is not type and metaclass is not abc.ABCMeta:
+    is_called = is_own or bool(functions)
+    if not is_plain:
         functions += [metaclass.__new__, metaclass.__init__]
-        is_own = is_own or not is_importable(metaclass)
     needed = {name for function in functions for name in _needed(function)}
-    if not needed and not is_own:
+    if not needed and not is_called:
         return None
-    simple = (FunctionType, *ATOMS)
-    namespace.update({n: v for n, v in attributes.items() if type(v) in simple})
+    if is_plain or is_own:  # others have rules for what may be in a namespace
+        simple = (FunctionType, *ATOMS)
+        namespace.update({n: v for n, v in attributes.items() if type(v) in simple})
     return needed
 
 
@@ -146,8 +152,10 @@ def _make_class(
     return cloudpickle._lookup_class_or_track(token, cls)
 
 
-# It travels by value, so that any node can load what it makes.
-_make_class.__module__ = "__main__"
+# It travels by value, so that any node can load what it makes: it is of no module of ours.
+_make_class = FunctionType(
+    _make_class.__code__, {"__name__": "__main__", "cloudpickle": cloudpickle, "types": types}
+)
 
 
 # --- Enumerations -------------------------------------------------------------------------------
@@ -178,7 +186,7 @@ def _made_enum(cls: Any, attributes: dict[str, Any]) -> tuple[Any, ...]:
     boundary = getattr(cls, "_boundary_", None)
     if boundary is not getattr(bases[-1], "_boundary_", None):
         kwargs["boundary"] = boundary
-    make = functools.partial(metaclass, **kwargs) if kwargs else metaclass
+    make = functools.partial(metaclass, **kwargs) if kwargs else metaclass  # type: ignore[misc]
     made = Call(make, cls.__name__, bases, _Filled(metaclass, cls.__name__, bases, namespace))
     return cloudpickle._lookup_class_or_track, (cloudpickle._get_or_create_tracker_id(cls), made)
 
@@ -282,7 +290,7 @@ def _reduce_native(cls: type) -> tuple[Any, ...]:
 
 
 #: Where classes have names that are not their own, and how to make one of those that have none.
-_WITH_NAMES = ("types", "_thread", "_collections_abc", "_weakref", "sys")
+_WITH_NAMES = ("types", "_thread", "_collections_abc", "_weakref", "sys", "typing")
 _EXAMPLES: tuple[tuple[Any, ...], ...] = (
     (OrderedDict.keys, OrderedDict()),
     (OrderedDict.values, OrderedDict()),
@@ -292,4 +300,11 @@ _EXAMPLES: tuple[tuple[Any, ...], ...] = (
     (iter, "\u1234"),
     (iter, memoryview(b"")),
     (reversed, {}),
+    (reversed, {}.items()),
+    (reversed, {}.values()),
+    (functools.cmp_to_key, operator.sub),
+    (getattr, contextvars.Token, "MISSING"),
+    (datetime.date.isocalendar, datetime.date.min),
+    (re.compile("").scanner, ""),  # type: ignore[attr-defined]
+    (sys.get_asyncgen_hooks,),
 )

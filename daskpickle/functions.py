@@ -93,13 +93,6 @@ def reduce_code(code: CodeType) -> tuple[Any, ...]:
     return marshal.loads, (data,)
 
 
-def reduce_module(module: ModuleType) -> tuple[Any, ...]:
-    """Reduce a module to its name, as cloudpickle does, if it can be imported elsewhere."""
-    if not _by_value_modules and module.__name__ in sys.modules:
-        return cloudpickle.subimport, (module.__name__,)
-    return cloudpickle._module_reduce(module)  # type: ignore[no-any-return]
-
-
 def reduce_cell(cell: CellType) -> tuple[Any, ...]:
     """Reduce a cell so that it is known before its content, which may lead back to it."""
     try:
@@ -109,14 +102,6 @@ def reduce_cell(cell: CellType) -> tuple[Any, ...]:
     if type(value) in ATOMS:
         return cloudpickle._make_cell, (value,)
     return cloudpickle._make_empty_cell, (), (None, {"cell_contents": value})
-
-
-def reduce_wrapper(obj: Any) -> tuple[Any, ...]:
-    """Reduce a staticmethod or classmethod with the attributes that were set on it."""
-    made = type(obj), (obj.__func__,)
-    plain = vars(type(obj)(obj.__func__))
-    more = {name: value for name, value in vars(obj).items() if plain.get(name, made) is not value}
-    return (*made, more) if more else made
 
 
 def reduce_getset(descriptor: Any) -> tuple[Any, ...]:
@@ -129,10 +114,8 @@ def reduce_getset(descriptor: Any) -> tuple[Any, ...]:
 #: From reducers of cloudpickle to the ones that take their place.
 BETTER: dict[Callable[[Any], Any], Callable[[Any], Any]] = {
     cloudpickle._cell_reduce: reduce_cell,
-    cloudpickle._classmethod_reduce: reduce_wrapper,
     cloudpickle._code_reduce: reduce_code,
     cloudpickle._getset_descriptor_reduce: reduce_getset,
-    cloudpickle._module_reduce: reduce_module,
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import collections.abc
+import contextvars
+import datetime
 import enum
 import functools
 import gc
@@ -12,6 +14,7 @@ import os.path
 import pickle
 import pickletools
 import re
+import struct
 import sys
 import threading
 import types
@@ -512,6 +515,8 @@ def test_members_keep_what_their_init_has_set() -> None:
 NAMELESS: list[Any] = [
     threading.Lock(), {}.keys(), collections.OrderedDict().items(), iter([]), iter("\u1234"),
     iter(memoryview(b"")), sys.flags, reversed({}), types.FunctionType.__code__, (1).__add__,
+    functools.cmp_to_key(max), re.compile("").scanner(""), reversed({}.items()),  # type: ignore[attr-defined]
+    contextvars.Token.MISSING, datetime.date.min.isocalendar(),
 ]  # fmt: skip
 
 
@@ -525,9 +530,9 @@ def test_a_type_of_c_travels_by_another_name(obj: Any) -> None:
 
 def test_a_type_of_c_without_any_name_is_refused() -> None:
     """It says so, and where it was."""
-    scanner = type(re.compile("x").scanner("x"))  # type: ignore[attr-defined]
+    iterator = type(struct.iter_unpack("b", b""))
     with pytest.raises(daskpickle.errors.RefusedError, match="written in C") as caught:
-        daskpickle.dumps({"here": scanner})
+        daskpickle.dumps({"here": iterator})
     assert caught.value.path == "obj['here']"
 
 

@@ -14,6 +14,7 @@ __all__ = ["ROOMS"]
 
 #: owner -> rooms, sorted.
 ROOMS: dict[str, tuple[str, ...]] = {
+    "Token": ("sentinels",),
     "_asyncio": ("event_loops",),
     "_blake2": ("hashes",),
     "_bz2": ("compressors",),
@@ -47,7 +48,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "argparse": ("parsers",),
     "asyncio": ("event_loops",),
     "asyncore": ("dialogues",),
-    "builtins": ("callables", "capsules", "exceptions", "running", "sentinels", "views"),
+    "builtins": (
+        "callables",
+        "capsules",
+        "exceptions",
+        "modules",
+        "running",
+        "sentinels",
+        "views",
+    ),
     "bz2": ("compressors",),
     "cmd": ("prompts",),
     "codecs": ("codings",),
@@ -64,7 +73,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "dbm": ("shelves",),
     "decimal": ("natives",),
     "dis": ("sentinels",),
-    "enum": ("sentinels",),
+    "enum": ("enums", "sentinels"),
     "ftplib": ("dialogues",),
     "functools": ("callables",),
     "hashlib": ("hashes",),

@@ -106,6 +106,31 @@ _doc: Any = vars(property)["__doc__"]  # which a class of its own hides by its o
 
 
 @register(
+    staticmethod,
+    travels="its function, its attributes",
+    lost="nothing",
+    refused="nothing",
+    hint="Register a reducer for its class.",
+    subclasses=True,
+)
+@register(
+    classmethod,
+    travels="its function, its attributes",
+    lost="nothing",
+    refused="nothing",
+    hint="Register a reducer for its class.",
+    subclasses=True,
+)
+@neutral
+def reduce_method(obj: Any) -> tuple[Any, ...]:
+    """Say its function, and what was set on it; what that has it takes over again."""
+    made = staticmethod if isinstance(obj, staticmethod) else classmethod
+    plain: Any = vars(made(obj.__func__))
+    more = {name: value for name, value in vars(obj).items() if plain.get(name, made) is not value}
+    return (made, (obj.__func__,), more) if more else (made, (obj.__func__,))
+
+
+@register(
     ClassMethodDescriptorType,
     travels="its class and its name",
     lost="nothing",

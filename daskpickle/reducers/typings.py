@@ -5,7 +5,7 @@ Notes
 - Travels: by name where it can be imported, else what it was made of. It keeps its identity: what
   arrives twice in a process arrives as one, as classes do.
 - Lost: nothing.
-- Refused: an alias that refers to itself and cannot be imported.
+- Refused: an alias with parameters that refers to itself and cannot be imported.
 
 Type variables travel as cloudpickle has them, and with the default that they may have since 3.13.
 """
@@ -50,7 +50,8 @@ def reduce_variable(variable: Any) -> Any:
     if not getattr(variable, "has_default", bool)():
         options.pop("default", None)
     if type(variable) is typing.TypeVar and not options.keys() - _OF_CLOUDPICKLE:
-        return cloudpickle._typevar_reduce(variable)
+        made = cloudpickle._typevar_reduce(variable)
+        return *made, (None, {"__module__": variable.__module__})  # else that of what makes it
     args = (variable.__name__, *getattr(variable, "__constraints__", ()))
     if hasattr(variable, "__supertype__"):
         args = (variable.__name__, variable.__supertype__)
@@ -82,7 +83,10 @@ def reduce_alias(alias: Any) -> Any:
     if imported is not None:
         return imported
     if _mentions(alias.__value__, alias):  # whoever makes one needs the other
-        raise RefusedError(alias, "It refers to itself.")
+        if alias.__type_params__:
+            raise RefusedError(alias, "It refers to itself, and has parameters.")
+        name = alias.__module__, alias.__name__
+        return rebuild_recursive_alias, name, alias.__value__, None, None, set_alias
     return rebuild_alias, (
         alias.__module__, alias.__name__, alias.__type_params__, alias.__value__,
     )  # fmt: skip
@@ -92,6 +96,23 @@ def rebuild_alias(module: str, name: str, params: tuple[Any, ...], value: Any) -
     """Make an alias; its module is that of the code that does so."""
     names = {"__name__": module, "make": typing.TypeAliasType}  # type: ignore[attr-defined]
     return FunctionType(_make.__code__, names)(name, value, params)
+
+
+def rebuild_recursive_alias(module: str, name: str) -> Any:
+    """Make an alias that looks for what it is for when it is asked."""
+    names: dict[str, Any] = {"__name__": module, "values": []}
+    consts = tuple(name if const == "Name" else const for const in _recursive.co_consts)
+    alias = FunctionType(_recursive.replace(co_consts=consts), names)()
+    _unset[id(alias)] = names["values"]
+    return alias
+
+
+def set_alias(alias: Any, value: Any) -> None:
+    """Give an alias what it is for."""
+    _unset.pop(id(alias)).append(value)
+
+
+_unset: dict[int, list[Any]] = {}  # by the ids of aliases that are being loaded
 
 
 def _make(name: str, value: Any, params: tuple[Any, ...]) -> Any:
@@ -108,5 +129,7 @@ def _mentions(value: Any, alias: Any, inside: tuple[Any, ...] = ()) -> bool:
 
 
 if hasattr(typing, "TypeAliasType"):  # new in Python 3.12
-    FACTS["refused"] = "an alias that refers to itself"
+    FACTS["refused"] = "an alias with parameters that refers to itself"
     register(typing.TypeAliasType, reduce_alias, **FACTS)
+    exec("def make():\n    type Name = values[0]\n    return Name", globals())
+    _recursive = globals().pop("make").__code__

@@ -4,7 +4,8 @@ Notes
 -----
 - Travels: a `memoryview` with its format, its shape and its flag, out of band where the protocol
   can; one of all of a bytearray, an `array` or a numpy array, together with that, so that they go
-  on sharing their memory. A view of a dict, or a mappingproxy, together with its dict.
+  on sharing their memory. A view of a dict, or a mappingproxy, together with its dict, or with the
+  class whose attributes it shows.
 - Lost: that a memoryview of a part shares memory with the rest. That a view of keys follows its
   dict, where that cannot travel or is larger than 1 MiB: only the keys travel then.
 - Refused: a memoryview that was released, or of a format that `memoryview.cast` does not know.
@@ -21,7 +22,7 @@ import operator
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
-from types import MappingProxyType
+from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
 from typing import Any
 
 import daskpickle
@@ -96,6 +97,9 @@ class Memory:
 def reduce_view(view: Any, method: Callable[[Any], Any]) -> tuple[Any, ...]:
     """Say of which dict it is a view; the garbage collector tells, ``mapping`` is a proxy."""
     (source,) = gc.get_referents(view)
+    cls = _class_of(source)
+    if cls is not None:
+        return getattr(MappingProxyType, method.__name__), (Call(vars, cls),)
     if method.__name__ == "keys" and not _ATOMS.issuperset(map(type, source.values())):
         buffers: list[pickle.PickleBuffer] = []
         try:
@@ -107,6 +111,19 @@ def reduce_view(view: Any, method: Callable[[Any], Any]) -> tuple[Any, ...]:
             source = (OrderedDict if method is OrderedDict.keys else dict).fromkeys(source)
     return method, (source,)
 
+
+def _class_of(source: Any) -> Any:
+    """Return the class whose attributes are in ``source``, if it is that of a class."""
+    if type(source) is not dict or not ("__module__" in source and "__doc__" in source):
+        return None
+    known = [v.__objclass__ for v in list(source.values()) if type(v) in _OF_CLASSES]
+    for cls in (*known, *gc.get_referrers(source)):
+        if isinstance(cls, type) and any(part is source for part in gc.get_referents(vars(cls))):
+            return cls
+    return None
+
+
+_OF_CLASSES = (GetSetDescriptorType, MemberDescriptorType)
 
 for _cls in (dict, OrderedDict):
     for _method in (_cls.keys, _cls.values, _cls.items):
@@ -129,5 +146,7 @@ for _cls in (dict, OrderedDict):
 )
 @neutral
 def reduce_proxy(proxy: Any) -> tuple[Any, ...]:
-    """Say what it shows; the garbage collector tells."""
-    return MappingProxyType, tuple(gc.get_referents(proxy))
+    """Say what it shows, or of which class; the garbage collector tells."""
+    (source,) = gc.get_referents(proxy)
+    cls = _class_of(source)
+    return (MappingProxyType, (source,)) if cls is None else (vars, (cls,))

@@ -453,6 +453,16 @@ def exceptions(stack: ExitStack) -> dict[str, Any]:
     return {"error": error, "own": configparser.NoOptionError("a", "b"), "left": error.left}  # type: ignore[attr-defined]
 
 
+def enums(stack: ExitStack) -> dict[str, Any]:
+    return {"value": http.HTTPStatus.OK}
+
+
+def modules(stack: ExitStack) -> dict[str, Any]:
+    made = types.ModuleType("made", "It was made.")
+    vars(made)["itself"] = made
+    return {"named": os.path, "made": made}
+
+
 def sentinels(stack: ExitStack) -> dict[str, Any]:
     return {
         "missing": dataclasses.MISSING,
@@ -646,6 +656,7 @@ MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "csv": [csv_rows],
     "dates": [dates],
     "dialogues": [dialogues],
+    "enums": [enums],
     "event_loops": [event_loops],
     "exceptions": [exceptions],
     "executors": [executors],
@@ -663,6 +674,7 @@ MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "mmaps": [mmaps],
     "metadata": [metadata],
     "mocks": [mocks],
+    "modules": [modules],
     "natives": [natives],
     "opencl": [opencl],
     "parsers": [parsers],

@@ -263,3 +263,32 @@ def test_each_kind_of_super_travels() -> None:
     assert received.above.__self__ is received
     assert daskpickle.loads(daskpickle.dumps(child.above.get))() == ("parent", 4)
     assert b"daskpickle" not in daskpickle.dumps(super(Child, Child()))
+
+
+class Static(staticmethod):  # type: ignore[type-arg]
+    """One with a name for what was set on it."""
+
+    tag: Any
+
+
+class TestStatic(ReducerContract):
+    def make(self) -> Any:
+        static = Static(len)
+        static.tag = [static]
+        return static
+
+    def same(self, sent: Any, received: Any) -> None:
+        assert type(received) is Static
+        assert (received("ab"), received.__name__) == (2, "len")
+        assert received.tag[0] is not None
+
+
+class TestClassMethod(ReducerContract):
+    def make(self) -> Any:
+        method: Any = classmethod(len)
+        method.tag = 1
+        return method
+
+    def same(self, sent: Any, received: Any) -> None:
+        assert type(received) is classmethod
+        assert (received.__func__, vars(received)["tag"]) == (len, 1)

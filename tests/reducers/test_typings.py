@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import typing
 from typing import Any
@@ -10,7 +11,7 @@ import cloudpickle
 import pytest
 
 import daskpickle
-from daskpickle.errors import RefusedError
+from daskpickle.reducers import typings
 from daskpickle.testing import ReducerContract
 
 P = typing.ParamSpec("P")
@@ -72,7 +73,15 @@ if sys.version_info >= (3, 12):
             assert received.__value__ == tuple[variable, variable]
 
         def refused(self) -> list[Any]:
-            return [(lambda: made_by("type T = list[T]\nmade = T"), "refers to itself")]
+            return [(lambda: made_by("type T[A] = A | list[T]\nmade = T"), "refers to itself")]
+
+    class TestRecursiveAlias(ReducerContract):
+        def make(self) -> Any:
+            return made_by("type Json = int | list[Json]\nmade = Json")
+
+        def same(self, sent: Any, received: Any) -> None:
+            assert (received.__name__, received.__module__) == ("Json", __name__)
+            assert received.__value__ == int | list[received]
 
 
 @pytest.mark.parametrize("obj", [P, UserId], ids=str)
@@ -113,8 +122,18 @@ def test_a_variable_keeps_its_default() -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="Aliases are new in Python 3.12.")
-def test_aliases_that_refer_to_each_other_are_refused() -> None:
-    """Neither can be made before the other."""
-    first = made_by("type A = list[B]\ntype B = dict[str, A]\nmade = A")
-    with pytest.raises(RefusedError, match="refers to itself"):
-        daskpickle.dumps([first])
+def test_aliases_that_refer_to_each_other_travel() -> None:
+    """Each is made before what it is for; nothing is kept of that."""
+    received = daskpickle.loads(
+        daskpickle.dumps(made_by("type A = list[B]\ntype B = dict[str, A]\nmade = A"))
+    )
+    (other,) = received.__value__.__args__
+    assert other.__value__.__args__[1] is received
+    assert typings._unset == {}
+
+
+def test_a_type_variable_is_of_the_module_that_made_it() -> None:
+    """With cloudpickle it is of cloudpickle; any node can load it."""
+    data = daskpickle.dumps(typing.TypeVar("Local"))  # type: ignore[misc]
+    assert b"daskpickle" not in data
+    assert pickle.loads(data).__module__ == __name__
