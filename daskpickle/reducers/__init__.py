@@ -74,6 +74,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "decimal": ("natives",),
     "dis": ("sentinels",),
     "enum": ("enums", "sentinels"),
+    "fileinput": ("file_inputs",),
     "ftplib": ("dialogues",),
     "functools": ("callables",),
     "hashlib": ("hashes",),

@@ -7,7 +7,8 @@ Notes
 - What was not read yet begins where the file beneath stands. What was begins at its start, as
   `seek` in these classes takes it to; there the task reads up to the position again.
 - Lost: nothing.
-- Refused: open for writing, because nobody can read the state of a compressor; closed.
+- Refused: open for writing, because nobody can read the state of a compressor; a closed
+  `gzip.GzipFile`. The others arrive closed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from daskpickle import Recipe, register
 from daskpickle.errors import RefusedError
-from daskpickle.handles import add_state, extra_state, real
+from daskpickle.handles import add_state, early_state, real
 
 #: The base of `gzip.GzipFile`, `bz2.BZ2File`, `lzma.LZMAFile`, and what is new in Python 3.14.
 BaseStream: Any = gzip.GzipFile.__mro__[1]
@@ -32,12 +33,14 @@ OWN = {"fileobj", "myfileobj", "_fp", "_closefp", "_buffer", "mode", "_mode", "_
 @register(
     BaseStream, scope="fresh", subclasses=True, hint="Open the file inside the task.",
     travels="the file it reads, by the rules for files; position, format, filters",
-    lost="nothing", refused="open for writing, closed",
+    lost="nothing", refused="open for writing; gzip: closed",
 )  # fmt: skip
 def reduce_compressed(file: Any) -> Any:
     """Say what it reads, and how far it is in what comes out."""
     if file.closed:
-        raise RefusedError(file, "It is closed.")
+        if isinstance(file, gzip.GzipFile):
+            raise RefusedError(file, "It is closed.")
+        return file.__reduce_ex__(4)  # of the others nothing is left that cannot travel
     if not file.readable():
         raise RefusedError(
             file, "It is open for writing, and the state of its compressor is hidden."
@@ -52,7 +55,7 @@ def reduce_compressed(file: Any) -> Any:
     if begun and not _start(source, magic).startswith(magic):
         why = "It did not begin at the start of its file, where it would be read again."
         raise RefusedError(file, why)
-    state = {n: value for n, value in extra_state(file, None).items() if n not in OWN}
+    state = {n: value for n, value in early_state(file).items() if n not in OWN}
     owner = bool(getattr(file, "myfileobj", None) or getattr(file, "_closefp", False))
     args = cls, base, source, options, file.tell() if begun else None, state, owner
     in_memory = isinstance(source, io.BytesIO)

@@ -14,7 +14,9 @@ Notes
   them, is nobody else's: it travels as its bytes, if they are few.
 - A text or a buffer upon something else (memory, a compressed file, a class of yours) travels with
   what it lies upon, if that travels, and can tell its position. So do those of your subclasses.
-- Lost: the size of the buffer, locks on the file, ``closefd``, attributes that were set on it.
+- `os.devnull` and the other devices that are the same on each host travel as such.
+- Attributes that were set on it travel; those set on the buffer or the raw file beneath do not.
+- Lost: the size of the buffer, locks on the file, ``closefd``.
 - Refused: open for writing; closed; a pipe, socket, device, or standard input; text that is being
   iterated over, because Python hides its position meanwhile; what was written to memory and is not
   flushed. A `io.BufferedRandom` does not tell whether it is, and is flushed to its memory.
@@ -44,7 +46,7 @@ from daskpickle.handles import (
     add_state,
     by_name,
     describe_bytes,
-    extra_state,
+    early_state,
     find_path,
     neutral,
     open_same,
@@ -64,12 +66,14 @@ SPECIAL = {
     stat.S_IFCHR: "It is a terminal or another device of this host.",
 }
 LAYERS = (io.TextIOWrapper, io.BufferedReader, *WRITERS)
+EVERYWHERE = (os.devnull, "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 STANDARD = [
     f"{under}{place}{under}{part}"
     for under in ("__", "")
     for place in ("stdin", "stdout", "stderr")
     for part in ("", ".buffer", ".buffer.raw")
 ]
+Closer: Any = vars(tempfile)["_TemporaryFileCloser"]
 FLUSH = "Call flush() on it first."
 HIDDEN = "It does not tell its position: it was iterated over, and flushed."
 UNFLUSHED = "It holds data that is not flushed."
@@ -95,7 +99,7 @@ def register_files(*classes: type, **facts: Any) -> Callable[[Reduce], Reduce]:
     refused="open for writing, closed, pipes, devices", subclasses=True,
 )  # fmt: skip
 @register_files(
-    *WRITERS, action="reopen", travels="os.devnull; upon memory, with it",
+    *WRITERS, action="reopen", travels="os.devnull and the like; upon memory, with it",
     refused="all others, but for temporary files without a name", subclasses=True,
 )  # fmt: skip
 def reduce_file(file: Any) -> Any:
@@ -125,18 +129,19 @@ def open_file(
 ) -> Any:
     """Open the same file, or the bytes that came along, at the position it was submitted at."""
     fd = open_same(path, stamp, contents)
-    file = _wrap(fd, path or name, "rb", buffered, text, position, cls)
-    add_state(file, state or {})
-    return file
+    return _wrap(fd, path or name, "rb", buffered, text, position, cls, state)
 
 
-def open_private(contents: Contents, position: int, mode: str, buffered: bool, text: Text) -> Any:
+def open_private(
+    contents: Contents, position: int, mode: str, buffered: bool, text: Text,
+    state: dict[str, Any] | None = None,
+) -> Any:  # fmt: skip
     """Make another file that has no name, with the same bytes."""
     with tempfile.TemporaryFile(buffering=0) as copy:
         copy.write(contents.data)
         copy.seek(0)
         fd = os.dup(copy.fileno())
-    return _wrap(fd, fd, mode, buffered, text, position)
+    return _wrap(fd, fd, mode, buffered, text, position, state=state)
 
 
 @register_files(
@@ -157,19 +162,22 @@ def reduce_append(file: Any) -> Any:
     path = find_path(status, _names(raw))
     if path is None:
         raise RefusedError(file, "Its file is no longer there under any name.")
-    return Recipe(open_append, path, *layers)
+    return Recipe(open_append, path, *layers, *_attributes(file))
 
 
-def open_append(path: str, buffered: bool, text: Text) -> Any:
+def open_append(path: str, buffered: bool, text: Text, state: dict[str, Any] | None = None) -> Any:
     """Open the file, which must be there, so that each write goes to its end."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND)  # without O_CREAT, which mode "a" implies
-    return _wrap(fd, path, "ab", buffered, text)
+    return _wrap(fd, path, "ab", buffered, text, state=state)
 
 
-def open_devnull(mode: str, buffered: bool, text: Text) -> Any:
-    """Open the null device of this host, in a mode of `io.FileIO`."""
+def open_devnull(
+    mode: str, buffered: bool, text: Text, state: dict[str, Any] | None = None,
+    path: str = os.devnull,
+) -> Any:  # fmt: skip
+    """Open the null device of this host, or another, in a mode of `io.FileIO`."""
     flags = os.O_RDWR if "+" in mode else os.O_RDONLY if mode == "rb" else os.O_WRONLY
-    return _wrap(os.open(os.devnull, flags), os.devnull, mode, buffered, text)
+    return _wrap(os.open(path, flags), path, mode, buffered, text, state=state)
 
 
 @by_name
@@ -209,13 +217,33 @@ def refuse_pair(pair: io.BufferedRWPair) -> Any:
 )  # fmt: skip
 def reduce_temporary(file: Any) -> Any:
     """Say which file it is; the one that it was made as deletes it."""
-    return rebuild_temporary, (file.file, file.name)
+    # It keeps what was asked of its file, such as a method, among its attributes.
+    state = {n: v for n, v in early_state(file).items() if not hasattr(file.file, n)}
+    for own in ("file", "delete", "_closer"):
+        state.pop(own, None)
+    return rebuild_temporary, (file.file, file.name, *([state] if state else ()))
 
 
-def rebuild_temporary(file: Any, name: str) -> Any:
+def rebuild_temporary(file: Any, name: str, state: dict[str, Any] | None = None) -> Any:
     """Wrap the file that arrived."""
     wrapper: Any = tempfile._TemporaryFileWrapper(file, name, delete=False)
-    return remember(wrapper, (rebuild_temporary, (file, name)))
+    add_state(wrapper, state or {})
+    return remember(wrapper, (rebuild_temporary, (file, name, *([state] if state else ()))))
+
+
+@register(
+    Closer, hint="Open the file by its name inside the task.",
+    travels="its name, its file by the rules for files", lost="that it deletes its file",
+    refused="open for writing, closed",
+)  # fmt: skip
+def reduce_closer(closer: Any) -> Any:
+    """Say what a method of such a file holds: it deletes the file when nobody needs it."""
+    return rebuild_closer, (closer.file, closer.name)
+
+
+def rebuild_closer(file: Any, name: str) -> Any:
+    """Make one that deletes nothing."""
+    return Closer(file, name, delete=False)
 
 
 def rebuild_layer(
@@ -238,14 +266,16 @@ def _reduce(file: Any, limit: int) -> Any:
     if raw is None:
         return _reduce_layer(file)
     layers, pending = _layers(file)
+    state = _attributes(file)
     if status is None:
-        return Recipe(open_devnull, raw.mode, *layers)
+        return Recipe(open_devnull, raw.mode, *layers, *(state or ({},)), _device(raw))
     private = file.readable() and file.writable() and not status.st_nlink
     if private:
         file.flush()  # to where only this process sees it
     elif file.writable():
         hint = "Open it inside the task. The action 'append' is for mode 'a'."
-        raise RefusedError(file, f"It is open for writing, in mode {raw.mode!r}.", hint)
+        mode = getattr(file, "mode", raw.mode)
+        raise RefusedError(file, f"It is open for writing, in mode {mode!r}.", hint)
     position = _tell(file, raw)
     if pending and not private:
         raise RefusedError(file, HIDDEN)
@@ -258,11 +288,8 @@ def _reduce(file: Any, limit: int) -> Any:
         why = "Its file has no name any more, and more bytes than files.contents-limit."
         raise RefusedError(file, why, MORE)
     if private:
-        return Recipe(open_private, contents, position, raw.mode, *layers, snapshot=True)
-    own: tuple[Any, ...] = ()
-    if type(raw) is not io.FileIO:
-        state = extra_state(raw, None)
-        own = type(raw), {key: value for key, value in state.items() if key != "name"}
+        return Recipe(open_private, contents, position, raw.mode, *layers, *state, snapshot=True)
+    own: tuple[Any, ...] = (type(raw), *state) if state or type(raw) is not io.FileIO else ()
     return Recipe(open_file, path, _names(raw)[0], position, stamp, contents, *layers, *own)
 
 
@@ -272,6 +299,8 @@ def _reduce_layer(file: Any) -> Any:
     while isinstance(bottom, LAYERS):
         bottom = bottom.buffer if isinstance(bottom, io.TextIOWrapper) else bottom.raw
     in_memory = isinstance(bottom, io.BytesIO)
+    if file.readable() and not file.seekable():
+        _tell(file, bottom)
     text, pending = None, False
     if base is io.TextIOWrapper:
         (_, text), pending = _layers(file)
@@ -284,11 +313,14 @@ def _reduce_layer(file: Any) -> Any:
         file.flush()
     elif base is io.BufferedWriter:
         pending = _tell(file, bottom) != file.raw.tell()
+    if pending and base is io.TextIOWrapper and file.readable():
+        why = "It holds data that is not flushed, or was iterated over."
+        raise RefusedError(file, why, f"{FLUSH} Read it by readline() instead of a loop.")
     if pending:
         raise RefusedError(file, UNFLUSHED, FLUSH)
     position = _tell(file, bottom) if file.readable() else None
     below = file.buffer if base is io.TextIOWrapper else file.raw
-    args = type(file), base, below, text, position, extra_state(file, None)
+    args = type(file), base, below, text, position, early_state(file)
     return (rebuild_layer, args) if in_memory else Recipe(rebuild_layer, *args)
 
 
@@ -312,6 +344,8 @@ def _standard_name(file: Any) -> str:
                 break
     else:
         return ""
+    if name.startswith("stdin") and isinstance(file, (io.FileIO, *LAYERS)):
+        return ""  # a file in its place is a file
     if "stdin" in name:
         raise RefusedError(file, "It is standard input, which no other process has.")
     return name.replace("__", "")
@@ -335,9 +369,27 @@ def _beneath(file: Any) -> tuple[io.FileIO | None, os.stat_result | None]:
         raise RefusedError(file, f"Its descriptor does not answer: {exc}.") from exc
     if stat.S_ISREG(status.st_mode):
         return raw, status
-    if stat.S_ISCHR(status.st_mode) and status.st_rdev == os.stat(os.devnull).st_rdev:  # noqa: PTH116
+    if _device(raw):
         return raw, None
     raise RefusedError(file, SPECIAL.get(stat.S_IFMT(status.st_mode), "It is no regular file."))
+
+
+def _device(raw: io.FileIO) -> str:
+    """Return which of the devices that are the same everywhere it is, if it is one."""
+    status = os.fstat(raw.fileno())
+    if stat.S_ISCHR(status.st_mode):
+        for path in EVERYWHERE:
+            with suppress(OSError):
+                if os.stat(path).st_rdev == status.st_rdev:  # noqa: PTH116
+                    return path
+    return ""
+
+
+def _attributes(file: Any) -> tuple[dict[str, Any], ...]:
+    """Return the attributes that were set on it, if there are any, as a last argument."""
+    state = early_state(file)
+    own = {name: value for name, value in state.items() if name not in ("name", "mode")}
+    return (own,) if own else ()
 
 
 def _layers(file: Any) -> tuple[tuple[bool, Text], bool]:
@@ -351,7 +403,7 @@ def _layers(file: Any) -> tuple[tuple[bool, Text], bool]:
 
 def _wrap(
     fd: int, name: Any, mode: str, buffered: bool, text: Text, position: int = 0,
-    cls: type[io.FileIO] = io.FileIO,
+    cls: type[io.FileIO] = io.FileIO, state: dict[str, Any] | None = None,
 ) -> Any:  # fmt: skip
     """Return the file object that `open` would make of a descriptor, and that will close it."""
     file: Any = cls.__new__(cls)
@@ -366,6 +418,7 @@ def _wrap(
                 file.mode = text[5]
         if position:
             file.seek(position)
+        add_state(file, state or {})
     except BaseException:
         file.close()
         raise

@@ -32,7 +32,8 @@ def reduce_database(database: Any) -> Any:
     """Say where its files are; all but the index is in them."""
     state = {**vars(database), "_modified": False}
     for name in ("_dirfile", "_datfile", "_bakfile"):
-        state[name] = os.path.abspath(state[name])  # noqa: PTH100 - bytes, perhaps
+        if state[name] is not None:  # as they are once it is closed
+            state[name] = os.path.abspath(state[name])  # noqa: PTH100 - bytes, perhaps
     return rebuild, (type(database),), state, None, None, add_state
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fileinput
+import gc
 import io
 import mmap
 import os
@@ -259,6 +260,36 @@ def named_reader(stack: ExitStack) -> Any:
     return file
 
 
+def named_method(stack: ExitStack) -> Any:
+    file = named_reader(stack)
+    return file.read, file.name
+
+
+def method_deletes_nothing(received: Any) -> None:
+    read, name = received
+    assert read() == b"two\n"
+    del received, read
+    gc.collect()
+    assert Path(name).exists()
+
+
+def itself(stack: ExitStack) -> Any:
+    file = opened(read=0)(stack)
+    file.label = file
+    return file
+
+
+def is_itself(received: Any) -> None:
+    received.label.readline()
+    assert received.readline() == "andra\n"
+
+
+def stdin_replaced(stack: ExitStack) -> Any:
+    stack.callback(setattr, sys, "stdin", sys.stdin)
+    sys.stdin = opened()(stack)
+    return sys.stdin
+
+
 def spooled(size: int, mode: str = "w+b") -> Any:
     def make(stack: ExitStack) -> Any:
         file: Any = stack.enter_context(tempfile.SpooledTemporaryFile(size, mode))
@@ -339,9 +370,10 @@ def map_gives(rest: bytes, *, writable: bool = False, size: int = 0) -> Any:
     return check
 
 
-def input_lines(stack: ExitStack) -> Any:
+def input_lines(stack: ExitStack, **options: Any) -> Any:
     one, two = path_of(stack), path_of(stack, b"second\n", "two.txt")
-    lines = stack.enter_context(fileinput.input([str(one), str(two)], encoding="utf-8"))
+    names = [str(one), str(two)]
+    lines = stack.enter_context(fileinput.FileInput(names, encoding="utf-8", **options))
     lines.readline()
     lines.readline()
     return lines
@@ -420,18 +452,47 @@ CASES = [
         is_labelled(gives("sta\nandra\ntredje\nfjärde\n")),
     ),
     Case("file.open_code", lambda s: s.enter_context(io.open_code(str(path_of(s)))), gives(BYTES)),
+    *(
+        Case(
+            f"file.labelled.{mode}.{size}",
+            lambda s, m=mode, n=size: labelled(opened(m, 0, buffering=n)(s)),
+            is_labelled(gives(LINES.replace("\r\n", "\n") if mode == "r" else BYTES)),
+        )
+        for mode, size in (("r", -1), ("rb", -1), ("rb", 0))
+    ),
+    Case("file.itself", itself, is_itself),
+    Case(
+        "file.temporary.labelled",
+        lambda s: labelled(memory_file(s)),
+        is_labelled(continues(b"tent")),
+    ),
+    Case(
+        "file.devnull.labelled",
+        lambda s: labelled(s.enter_context(Path(os.devnull).open("w"))),
+        is_labelled(lambda f: f.write("x")),
+    ),
+    Case(
+        "file.devzero",
+        lambda s: s.enter_context(Path("/dev/zero").open("rb")),
+        lambda f: [f.read(3) == bytes(3) or 1 / 0],
+    ),
+    Case(
+        "file.devurandom",
+        lambda s: s.enter_context(Path("/dev/urandom").open("rb", buffering=0)),
+        lambda f: [len(f.read(3)) == 3 or 1 / 0],
+    ),
     Case("file.devnull", lambda s: Path(os.devnull).open("w"), lambda f: f.write("x")),
     Case("file.r.iterated", iterated, refused="does not tell its position"),
     *(
-        Case(f"file.{mode}", opened(mode, 0), refused=f"open for writing, in mode '{raw}'")
-        for mode, raw in {
-            "r+": r"rb\+",
+        Case(f"file.{mode}", opened(mode, 0), refused=f"open for writing, in mode '{said}'")
+        for mode, said in {
+            "r+": r"r\+",
             "rb+": r"rb\+",
-            "a": "ab",
-            "w": "wb",
+            "a": "a",
+            "w": "w",
             "wb": "wb",
-            "a+": r"ab\+",
-            "w+": r"rb\+",
+            "a+": r"a\+",
+            "w+": r"w\+",
             "w+b": r"rb\+",
         }.items()
     ),
@@ -446,6 +507,7 @@ CASES = [
     # Standard streams.
     Case("std.stdin", lambda s: sys.stdin, refused="standard input"),
     Case("std.stdin.buffer", lambda s: sys.stdin.buffer, refused="standard input"),
+    Case("std.stdin.replaced", stdin_replaced, gives("sta\nandra\ntredje\nfjärde\n")),
     Case("std.stdout", lambda s: sys.stdout, is_here(lambda: sys.stdout)),
     Case("std.stderr", lambda s: sys.stderr, is_here(lambda: sys.stderr)),
     Case("std.original", lambda s: sys.__stdout__, is_here(lambda: sys.stdout)),
@@ -592,6 +654,12 @@ CASES = [
         lambda s: s.enter_context(tempfile.NamedTemporaryFile()),
         refused="open for writing",
     ),
+    Case("temp.named.method", named_method, method_deletes_nothing),
+    Case(
+        "temp.named.labelled",
+        lambda s: labelled(named_reader(s)),
+        is_labelled(lambda f: [f.read() == b"two\n" or 1 / 0]),
+    ),
     Case("temp.spooled", spooled(100), continues(b"tent")),
     Case("temp.spooled.rolled", spooled(1), continues(b"tent")),
     Case(
@@ -622,6 +690,16 @@ CASES = [
         "fileinput.unread",
         lambda s: fileinput.FileInput([path_of(s)], encoding="utf-8"),
         lambda f: [list(f) == ["första\n", "andra\n", "tredje\n", "fjärde\n"] or 1 / 0],
+    ),
+    Case(
+        "fileinput.relative",
+        lambda s: fileinput.FileInput([os.path.relpath(path_of(s))], encoding="utf-8"),
+        lambda f: [next(f) == "första\n" or 1 / 0],
+    ),
+    Case(
+        "fileinput.inplace",
+        lambda s: [f := input_lines(s, inplace=True), s.callback(f.close)][0],
+        refused="edits in place",
     ),
     Case(
         "pathlib", lambda s: pathlib.Path("a", "b"), lambda p: [p / "c" == Path("a/b/c") or 1 / 0]

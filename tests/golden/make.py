@@ -25,6 +25,7 @@ import datetime
 import dbm.dumb
 import decimal
 import email.message
+import fileinput
 import ftplib
 import functools
 import gzip
@@ -236,11 +237,25 @@ def files(stack: ExitStack) -> dict[str, Any]:
     path.write_text("one\ntwo\n")
     text = stack.enter_context(path.open(encoding="utf-8"))
     text.readline()
+    labelled: Any = stack.enter_context(path.open(encoding="utf-8"))
+    labelled.label = labelled
+    temporary: Any = stack.enter_context(tempfile.NamedTemporaryFile("rb"))
     return {
         "text": text,
         "binary": stack.enter_context(path.open("rb")),
         "raw": stack.enter_context(path.open("rb", buffering=0)),
+        "labelled": labelled,
+        "device": stack.enter_context(Path("/dev/zero").open("rb")),
+        "method of a temporary file": temporary._closer,
     }
+
+
+def file_inputs(stack: ExitStack) -> dict[str, Any]:
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory()), "name")
+    path.write_text("one\ntwo\n")
+    lines = stack.enter_context(fileinput.FileInput([str(path)], encoding="utf-8"))
+    lines.readline()
+    return {"unread": fileinput.FileInput(["/name", "-"], encoding="utf-8"), "begun": lines}
 
 
 def layers(stack: ExitStack) -> dict[str, Any]:
@@ -330,7 +345,9 @@ def shelves(stack: ExitStack) -> dict[str, Any]:
 def mailboxes(stack: ExitStack) -> dict[str, Any]:
     box = mailbox.mbox(Path(stack.enter_context(tempfile.TemporaryDirectory()), "box"))
     stack.callback(box.close)
-    return {"box": box}
+    box.add("Subject: one\n\ntext\n")
+    box.flush()
+    return {"box": box, "part": box.get_file(0)}
 
 
 def sockets(stack: ExitStack) -> dict[str, Any]:
@@ -660,6 +677,7 @@ MAKERS: dict[str, list[Callable[[ExitStack], dict[str, Any]]]] = {
     "event_loops": [event_loops],
     "exceptions": [exceptions],
     "executors": [executors],
+    "file_inputs": [file_inputs],
     "files": [files],
     "hashes": [hashes],
     "http": [http_parts],

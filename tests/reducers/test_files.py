@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import pickle
@@ -428,10 +429,10 @@ class TestAppend(ReducerContract):
             (unflushed("x", "a", 1, encoding="utf-8"), "not flushed"),
             (unflushed("x", "ab"), "not flushed"),
             (unlinked, "no longer there under any name"),
-            (lambda: open(self.path, "w"), "open for writing, in mode 'wb'"),  # noqa: PTH123
+            (lambda: open(self.path, "w"), "open for writing, in mode 'w'"),  # noqa: PTH123
             (lambda: open(self.path, "wb", 0), "open for writing, in mode 'wb'"),  # noqa: PTH123
             (lambda: open(self.path, "wb"), "open for writing, in mode 'wb'"),  # noqa: PTH123
-            (lambda: open(self.path, "a+"), r"open for writing, in mode 'ab\+'"),  # noqa: PTH123
+            (lambda: open(self.path, "a+"), r"open for writing, in mode 'a\+'"),  # noqa: PTH123
         ]
 
 
@@ -458,7 +459,7 @@ class TestRefusals(ReducerContract):
     def _folder(self, path: Path, cleanup: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path, self.cleanup = path, cleanup
         self.stream = cleanup.enter_context(path.open(encoding="latin-1"))
-        monkeypatch.setattr(sys, "stdin", self.stream)
+        monkeypatch.setattr(sys, "__stdin__", self.stream)
 
     def state(self, obj: Any) -> Any:
         return self.path.read_bytes()
@@ -469,14 +470,14 @@ class TestRefusals(ReducerContract):
 
     def refused(self) -> list[tuple[Callable[[], Any], str]]:
         writing = [
-            (lambda mode=mode: self.path.open(mode), f"It is open for writing, in mode '{raw}'")
-            for mode, raw in [
-                ("a", "ab"), ("ab", "ab"), ("r+", r"rb\+"), ("rb+", r"rb\+"), ("a+", r"ab\+"),
+            (lambda mode=mode: self.path.open(mode), f"It is open for writing, in mode '{said}'")
+            for mode, said in [
+                ("a", "a"), ("ab", "ab"), ("r+", r"r\+"), ("rb+", r"rb\+"), ("a+", r"a\+"),
             ]
         ]  # fmt: skip
         return [
             *writing,
-            (self.new, "It is open for writing, in mode 'xb'"),
+            (self.new, "It is open for writing, in mode 'x'"),
             (lambda: self.path.open("rb+", buffering=0), r"It is open for writing, in mode 'rb\+'"),
             (self.closed, "It is closed"),
             (self.detached, "It was detached"),
@@ -1000,3 +1001,45 @@ def test_a_temporary_file_that_is_written_is_refused() -> None:
             daskpickle.dumps(file)
         assert caught.value.path is not None
         assert Path(file.name).exists()
+
+
+def test_a_method_of_a_temporary_file_deletes_nothing(tmp_path: Path) -> None:
+    """It holds what deletes the file at its end, which its copy does not do."""
+    with tempfile.NamedTemporaryFile("rb", dir=tmp_path) as sent:
+        data = daskpickle.dumps(sent.read)
+        with elsewhere(), handles.running_task():
+            received = arrive(data)
+            assert received() == b""
+        del received
+        gc.collect()
+        assert Path(sent.name).exists()
+
+
+def test_a_file_in_the_place_of_standard_input_is_a_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what the process began with is standard input."""
+    with path.open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        data = daskpickle.dumps(file)
+    with daskpickle.loads(data) as received:
+        assert received.read() == path.read_bytes()
+
+
+def test_attributes_travel(path: Path) -> None:
+    """Also the file itself, as its own attribute."""
+    with path.open("rb") as file:
+        sent: Any = file
+        sent.label, sent.own = ["label"], sent
+        data = daskpickle.dumps(sent)
+    with elsewhere(), handles.running_task(), arrive(data) as received:
+        assert received.label == ["label"]
+        assert received.own.read() == path.read_bytes()
+
+
+def test_a_device_that_is_everywhere_travels() -> None:
+    """Where it arrives it gives what such a device gives."""
+    with Path("/dev/zero").open("rb") as file:
+        data = daskpickle.dumps(file)
+    with elsewhere(), handles.running_task(), arrive(data) as received:
+        assert received.read(3) == bytes(3)

@@ -119,3 +119,23 @@ def test_a_mailbox_that_may_only_be_read_is_read(
         received = daskpickle.loads(data)
         assert received[0]["subject"] == "1"
         assert received._file.mode == "rb"
+
+
+def test_a_part_of_the_file_travels_as_its_bytes(tmp_path: Path) -> None:
+    """At its position; not if they are many."""
+    box = mailbox.mbox(tmp_path / "box")
+    box.add("Subject: one\n\ntext\n")
+    box.flush()
+    part = box.get_file(0)
+    part.readline()
+    received = daskpickle.loads(daskpickle.dumps(part))
+    assert type(received) is mailbox._PartialFile
+    assert received.tell() == part.tell()
+    assert received.read() == part.read() == b"\ntext\n"
+    part._stop = part._start + daskpickle.handles.settings.contents_limit + 1  # type: ignore[attr-defined]
+    with pytest.raises(daskpickle.RefusedError, match="contents-limit"):
+        daskpickle.dumps(part)
+    part.close()
+    with pytest.raises(daskpickle.RefusedError, match="it is closed"):
+        daskpickle.dumps(part)
+    box.close()

@@ -115,3 +115,12 @@ def test_a_shelf_in_memory_is_a_value() -> None:
     shelf["one"].append(2)
     with elsewhere():
         assert daskpickle.loads(daskpickle.dumps(shelf))["one"] == [1, 2]
+
+
+def test_a_database_that_is_closed_arrives_closed(tmp_path: Path) -> None:
+    """Nothing of it is left."""
+    database: Any = dbm.dumb.open(str(tmp_path / "data"), "n")
+    database.close()
+    received = daskpickle.loads(daskpickle.dumps(database))
+    with pytest.raises(dbm.dumb.error, match="already been closed"):
+        received[b"key"]
