@@ -15,7 +15,7 @@ import sys
 import threading
 import types
 import weakref
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -45,8 +45,8 @@ HINT = "Create it where it is used, inside the task, or register a reducer for i
 
 #: How CPython, Cython and cloudpickle say that a type cannot be pickled.
 _CANNOT = re.compile(
-    r"cannot pickle|can't pickle|can't serialize|no default __reduce__|should only be shared between"
-    r"|cannot be (pickled|serialized)",
+    r"cannot pickle|can't pickle|can't serialize|no default __reduce__"
+    r"|should only be shared between|cannot be (pickled|serialized)",
     re.I,
 )
 #: What the pickler itself says about the protocol that was asked for, and not about an object.
@@ -57,11 +57,11 @@ def locate(exc: Exception, root: Any, pickler: Any) -> Exception:
     """Return ``exc`` with the path of its object; as a `RefusedError` if nobody can pickle it."""
     if isinstance(exc, RefusedError) and exc.path is not None:
         return exc
-    if isinstance(exc, RecursionError) or isinstance(exc.__cause__, RecursionError):
-        return exc
     if not hasattr(pickler, "proto"):  # a subclass did not call our __init__
         return exc
     try:
+        if isinstance(exc, RecursionError) or isinstance(exc.__cause__, RecursionError):
+            return _endless(root, pickler) or exc
         chain = _chain(root, pickler)
         if not chain:
             return exc
@@ -165,6 +165,24 @@ def _chain(root: Any, pickler: Any) -> list[Any]:
     except Exception:
         return watched.chain
     return []
+
+
+def _endless(root: Any, pickler: Any) -> RefusedError | None:
+    """Refuse what is met again and again inside itself: it has to be there before it is made."""
+    watched = Watched(pickler)
+    try:
+        watched.dump(root)
+    except RecursionError:
+        met = Counter(map(id, watched.chain))
+    else:
+        return None
+    for number, obj in enumerate(watched.chain):
+        if met[id(obj)] > 2:  # a function is met twice, see `find_route`
+            why = "It is among what it is made of, so that it would have to be there already."
+            refusal = RefusedError(obj, why, "Take it out of its own arguments, or its attributes.")
+            refusal.path, refusal.key = find_path(watched.chain[: number + 1])
+            return refusal
+    return None
 
 
 _limit = threading.Lock()

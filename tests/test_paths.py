@@ -533,6 +533,20 @@ def test_too_deep_nesting_is_an_error_and_no_crash() -> None:
         daskpickle.dumps(root)
 
 
+class Endless:
+    """Is made of itself."""
+
+    def __reduce__(self) -> Any:
+        return Endless, (("more", self),)
+
+
+def test_what_it_takes_itself_to_make_is_refused_with_its_path() -> None:
+    """Not as something that is too deep: no limit would do."""
+    with pytest.raises(RefusedError, match="among what it is made of") as caught:
+        daskpickle.dumps({"a": Endless()})
+    assert (caught.value.path, caught.value.type_name) == ("obj['a']", f"{__name__}.Endless")
+
+
 def test_a_long_key_is_cut() -> None:
     """A key that would fill the screen is shortened."""
     path = path_of({"x" * 1000: Offender()})

@@ -19,7 +19,6 @@ from __future__ import annotations
 import builtins
 import copyreg
 import pickle
-import sys
 import threading
 from types import (
     BuiltinFunctionType,
@@ -33,11 +32,13 @@ from typing import Any
 import daskpickle
 from daskpickle import register
 from daskpickle.errors import RefusedError
-from daskpickle.handles import neutral
+from daskpickle.handles import add_state, neutral
 
 _ATOMS = frozenset((str, bytes, int, float, complex, bool, type(None)))
 _MEMBERS = MemberDescriptorType, GetSetDescriptorType
+_IN_C = WrapperDescriptorType, WrapperDescriptorType, BuiltinFunctionType
 _LONG = 1000  # characters of what is shown
+_MANY = 50  # exceptions that pickle goes into at once
 
 _local = threading.local()
 
@@ -90,22 +91,41 @@ def reduce_exception(exc: BaseException) -> Any:
         state = {"args": exc.args, **_members(exc), **state}
     else:
         given = {id(value) for arg in args for value in (arg, *(arg if type(arg) is tuple else ()))}
-        more = {} if isinstance(exc, OSError) else _members(exc)
-        state = {name: value for name, value in more.items() if id(value) not in given} | state
+        more = {name: value for name, value in _members(exc).items() if id(value) not in given}
+        state = more | state
         args = tuple(map(spare, args))
     links = {n: getattr(exc, n) for n in ("__cause__", "__context__", "__suppress_context__")}
-    if "tblib.pickling_support" in sys.modules:
+    if TracebackType in copyreg.dispatch_table:  # not "is imported": `reduce_traceback` may do that
         links["__traceback__"] = exc.__traceback__
     if links["__suppress_context__"] == (links["__cause__"] is not None):
         del links["__suppress_context__"]  # setting a cause suppresses the context
     state = {name: spare(value) for name, value in state.items()}
     state |= {name: value for name, value in links.items() if value is not None}
+    last = _far_behind(exc)
+    if last is not None or cls.__setattr__ is not BaseException.__setattr__:
+        return make, args, (last, state), None, None, fill_exception
     return (make, args, state) if state or rest else (make, args)
+
+
+def fill_exception(exc: Any, facts: tuple[BaseException | None, dict[str, Any]]) -> None:
+    """Set what was set, where a class lets nobody set it."""
+    add_state(exc, facts[1])
+
+
+def _far_behind(exc: BaseException | None) -> BaseException | None:
+    """Return the exception that many led from to this one, if so many did.
+
+    It is pickled before those between: one inside the other, they would be too deep for the stack.
+    """
+    for _ in range(_MANY):
+        exc = exc and (exc.__context__ or exc.__cause__)
+    return exc
 
 
 def _is_native(cls: Any) -> bool:
     """Tell whether its objects are made by nothing that is written in Python."""
-    return type(cls.__init__) is WrapperDescriptorType and type(cls.__new__) is BuiltinFunctionType
+    makers = type(cls).__call__, cls.__init__, cls.__new__
+    return tuple(map(type, makers)) == _IN_C
 
 
 def _is_group(exc: BaseException) -> bool:

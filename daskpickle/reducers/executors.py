@@ -2,13 +2,14 @@
 
 Notes
 -----
-- Travels: how a pool was made. It is made at first use, once per process, and shared by the tasks
-  there: ``shutdown``, and the end of ``with``, wait for what their own thread has submitted and
-  leave the pool to the others. A future that is done travels as its result, its exception, or as
-  cancelled.
+- Travels: how a pool was made, and what a subclass has added. It is made at first use, once per
+  process, and shared by the tasks there: ``shutdown``, and the end of ``with``, wait for what their
+  own thread has submitted and leave the pool to the others. No ``__init__`` of a subclass runs. A
+  pool that was shut down, and whose threads have ended, arrives as one. A future that is done
+  travels as its result, its exception, or as cancelled.
 - Lost: the work that a pool has; it goes on where it is. The callbacks of a future: they have run.
-- Refused: a future that is not done, for what fills it in runs in this process; a pool that takes
-  no more work; subclasses of the pools, of which nobody knows how they are made.
+- Refused: a future that is not done, for what fills it in runs in this process; a pool that is
+  broken, or that ends its work before it is shut down.
 
 The only thing that kept a pending future from being pickled is the lock in its condition.
 """
@@ -29,6 +30,8 @@ from daskpickle.handles import add_state, extra_state
 WAIT_FOR_IT = "Wait for it with result(), and pass that."
 MAKE_INSIDE = "Make one inside the task."
 NO_WORK = "It takes no more work: it was shut down, or it is broken."
+HOW = "how it was made, and what a subclass has added; or that it was shut down"
+NOT = "while it ends its work; if it is broken"
 
 
 @register(
@@ -73,6 +76,28 @@ def fill_future(future: Any, facts: tuple[Any, BaseException | None, dict[str, A
     add_state(future, {**state, "_result": result, "_exception": error})
 
 
+def added_to(pool: Any, base: Any) -> tuple[Any, ...]:
+    """Say which subclass it is, and what that has set; nothing of a pool of the library.
+
+    What the base sets has names with an underscore, and its ``__init__`` tells them.
+    """
+    if type(pool) is base:
+        return ()
+    made = {name for name in base.__init__.__code__.co_names if name[0] == "_"}
+    state = {name: value for name, value in extra_state(pool, None).items() if name not in made}
+    return type(pool), state
+
+
+def make_pool(
+    base: Any, cls: Any, state: dict[str, Any] | None, /, *args: Any, **kwargs: Any
+) -> Any:
+    """Make a pool of this class, as its base is made."""
+    pool = object.__new__(cls or base)
+    base.__init__(pool, *args, **kwargs)
+    add_state(pool, state or {})
+    return share(pool)
+
+
 def share(pool: Any) -> Any:
     """Make nobody shut down a pool that tasks share: in place, so that it keeps its type."""
     submit, local = pool.submit, threading.local()
@@ -102,25 +127,33 @@ def share(pool: Any) -> Any:
     ThreadPoolExecutor,
     action="remake",
     scope="process",
-    travels="its size, name and initializer",
+    travels=HOW,
     lost="its work, which stays",
-    refused="after shutdown; subclasses",
+    refused=NOT,
     hint=MAKE_INSIDE,
     subclasses=True,
 )
-def reduce_thread_pool(pool: Any) -> Recipe:
-    """Say how it was made."""
+def reduce_thread_pool(pool: Any) -> Any:
+    """Say how it was made; one that has ended is plain data."""
+    if pool._shutdown and not any(thread.is_alive() for thread in pool._threads):
+        return object.__reduce_ex__(pool, 4)
     if pool._shutdown or pool._broken:
         raise RefusedError(pool, NO_WORK)
     how = pool._max_workers, pool._thread_name_prefix, pool._initializer, pool._initargs
-    return Recipe(open_thread_pool, *how, close=close_thread_pool)
+    added = added_to(pool, ThreadPoolExecutor)
+    return Recipe(open_thread_pool, *how, *added, close=close_thread_pool)
 
 
 def open_thread_pool(
-    size: int, name: str, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]
-) -> ThreadPoolExecutor:
+    size: int,
+    name: str,
+    initializer: Callable[..., object] | None,
+    initargs: tuple[Any, ...],
+    cls: type | None = None,
+    state: dict[str, Any] | None = None,
+) -> Any:
     """Make a pool for this process; its threads start when work comes."""
-    return share(ThreadPoolExecutor(size, name, initializer, initargs))  # type: ignore[no-any-return]
+    return make_pool(ThreadPoolExecutor, cls, state, size, name, initializer, initargs)
 
 
 def close_thread_pool(pool: ThreadPoolExecutor) -> None:
@@ -132,24 +165,27 @@ def close_thread_pool(pool: ThreadPoolExecutor) -> None:
     ProcessPoolExecutor,
     action="remake",
     scope="process",
-    travels="its size, start method and initializer",
+    travels=HOW,
     lost="its work, which stays",
-    refused="after shutdown; subclasses",
+    refused=NOT,
     hint=MAKE_INSIDE,
     subclasses=True,
 )
-def reduce_process_pool(pool: Any) -> Recipe:
+def reduce_process_pool(pool: Any) -> Any:
     """Say how it was made.
 
     Workers that a nanny started are daemons, which `multiprocessing` does not let have children:
     there its first ``submit`` raises, unless ``distributed.worker.daemon`` is false.
     """
+    if pool._shutdown_thread and pool._processes is None and not pool._broken:
+        return object.__reduce_ex__(pool, 4)  # one that has ended is plain data
     if pool._shutdown_thread or pool._broken:
         raise RefusedError(pool, NO_WORK)
     method = pool._mp_context.get_start_method(allow_none=True)
     more = getattr(pool, "_max_tasks_per_child", None)  # new in Python 3.11
     how = pool._max_workers, method, pool._initializer, pool._initargs, more
-    return Recipe(open_process_pool, *how, close=close_process_pool)
+    added = added_to(pool, ProcessPoolExecutor)
+    return Recipe(open_process_pool, *how, *added, close=close_process_pool)
 
 
 def open_process_pool(
@@ -158,11 +194,13 @@ def open_process_pool(
     initializer: Callable[..., object] | None,
     initargs: tuple[Any, ...],
     max_tasks_per_child: int | None = None,
-) -> ProcessPoolExecutor:
+    cls: type | None = None,
+    state: dict[str, Any] | None = None,
+) -> Any:
     """Make a pool for this process; its processes start when work comes."""
     more = {} if max_tasks_per_child is None else {"max_tasks_per_child": max_tasks_per_child}
-    context = multiprocessing.get_context(method)
-    return share(ProcessPoolExecutor(size, context, initializer, initargs, **more))  # type: ignore[no-any-return]
+    how = size, multiprocessing.get_context(method), initializer, initargs
+    return make_pool(ProcessPoolExecutor, cls, state, *how, **more)
 
 
 def close_process_pool(pool: ProcessPoolExecutor) -> None:

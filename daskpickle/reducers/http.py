@@ -14,10 +14,11 @@ Notes
 
 from __future__ import annotations
 
+import copyreg
 import io
 import socket
-import sys
 from http.client import HTTPConnection, HTTPResponse
+from types import TracebackType
 from typing import Any
 from urllib.error import HTTPError
 from urllib.response import addbase
@@ -101,7 +102,7 @@ def reduce_error(error: Any) -> tuple[Any, ...]:
     fp = None if lost else fp
     facts = error.filename, error.code, error.msg, error.hdrs, fp, lost
     links = ["__cause__", "__context__", "__suppress_context__"]
-    if "tblib.pickling_support" in sys.modules:  # as for all exceptions
+    if TracebackType in copyreg.dispatch_table:  # as for all exceptions
         links.append("__traceback__")
     state = {**_own_state(error), **{name: getattr(error, name) for name in links}}
     return rebuild_error, (type(error), *facts), state

@@ -5,7 +5,7 @@ Notes
 - Travels: a thread that has not been started, and then can be; one that has ended, as ended.
 - Lost: the identifier that the system had given it.
 - Refused: a generator, a coroutine or a frame, because nothing tells how to go on from the place
-  it has reached; a running thread, the main thread included.
+  it has reached; a running thread; the main thread, and those that `threading` did not start.
 
 The only thing that kept a running thread from being pickled is the lock in its ``_started`` event:
 without a reducer here it would arrive as a thread that pretends to have ended.
@@ -80,12 +80,12 @@ def reduce_frame(frame: Any) -> Any:
 )
 def reduce_thread(thread: Any) -> tuple[Any, ...]:
     """Say how it was made, and whether it has ended: then its target is gone (`Thread.run`)."""
-    # A dummy stands for a thread that others started: nobody knows what that does.
-    if isinstance(thread, threading._DummyThread) or thread.is_alive():
+    if thread.is_alive():
         raise RefusedError(thread, "It is running in this process, and cannot go on elsewhere.")
     state = extra_state(thread, threading.Thread(name="plain", daemon=False))
-    if thread.ident is None:  # what it is to call may lead back to it
-        state |= {name: getattr(thread, name) for name in ("_target", "_args", "_kwargs")}
+    # What it is to call may lead back to it. ``Thread.run`` deletes it at its end.
+    calls = ("_target", "_args", "_kwargs")
+    state |= {name: vars(thread)[name] for name in calls if name in vars(thread)}
     made = type(thread), thread.name, thread.daemon, None, None, None, thread.ident
     return rebuild_thread, (*made, {}), state, None, None, fill_thread
 
@@ -121,6 +121,18 @@ def rebuild_thread(
 def fill_thread(thread: Any, state: dict[str, Any]) -> None:
     """Give it what it is to call, and the attributes of a subclass."""
     add_state(thread, state)
+
+
+def reduce_given_thread(thread: Any) -> Any:
+    """Refuse: a dummy stands for a thread that others started, and may say that it has ended."""
+    raise RefusedError(thread, "It stands for a thread that others started in this process.")
+
+
+for _cls in (threading._MainThread, threading._DummyThread):  # type: ignore[attr-defined]
+    register(
+        _cls, reduce_given_thread, action="refuse", refused="always",
+        hint="Call threading.main_thread() or threading.current_thread() inside the task.",
+    )  # fmt: skip
 
 
 @register(

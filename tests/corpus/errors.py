@@ -14,6 +14,7 @@ import traceback
 import urllib.error
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from corpus import Case
@@ -103,6 +104,24 @@ class Decode(UnicodeDecodeError):
 
     def __init__(self, data: bytes) -> None:
         super().__init__("utf-8", data, 0, 1, "bad")
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    """Lets nobody set an attribute."""
+
+    code: int
+
+
+class Closed(type):
+    """Of classes that cannot be called."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError("no")
+
+
+class Uncalled(Exception, metaclass=Closed):
+    """Is made in another way."""
 
 
 def raised(error: BaseException, cause: BaseException | None = None) -> Any:
@@ -198,6 +217,27 @@ def circle(stack: ExitStack) -> Any:
 
 def circle_works(received: Any) -> None:
     assert received.__context__.__cause__ is received is received.me
+
+
+def long_chain(stack: ExitStack) -> Any:
+    error = None
+    for number in range(2000):
+        later = ValueError(number)
+        later.__context__, error = error, later
+    return error
+
+
+def long_chain_works(received: Any) -> None:
+    for number in reversed(range(2000)):
+        assert received.args == (number,)
+        received = received.__context__
+    assert received is None
+
+
+def changed() -> Any:
+    error = OSError(2, "no", "f")
+    error.errno, error.filename, error.strerror = 1999, "g", "yes"
+    return error
 
 
 def noted(stack: ExitStack) -> Any:
@@ -355,6 +395,10 @@ CASES = [
     like("Syntax", lambda: Syntax(3), "lineno", "text", "msg"),
     like("Decode", lambda: Decode(b"\xff"), "object", "start", "end", "reason", "encoding"),
     like("OSError", lambda: OSError(2, "no", "f", None, "g")),
+    like("OSError.changed", changed),
+    like("Frozen", lambda: Frozen(3), "code"),
+    Case("Frozen.raised", lambda s: raised(Frozen(3)), lambda e: is_like(lambda: Frozen(3))(e)),
+    like("Uncalled", lambda: Uncalled.__new__(Uncalled, "x")),
     like("OSError.one", lambda: OSError("x")),
     like("FileNotFoundError", lambda: FileNotFoundError(2, "no", "f")),
     like("BlockingIOError", lambda: BlockingIOError(11, "no", 5), "characters_written"),
@@ -406,6 +450,7 @@ CASES = [
     Case("context.OSError", lambda stack: raised(NotFound("x")), context_works),
     Case("suppressed", suppressed, suppressed_works),
     Case("circle", circle, circle_works),
+    Case("long_chain", long_chain, long_chain_works),
     Case("notes", noted, lambda e: e.__notes__ == ["first", "second"] or 1 / 0, versions=SINCE_311),
     Case("group", group, group_works, versions=SINCE_311),
     Case("group.own", own_group, own_group_works, versions=SINCE_311),

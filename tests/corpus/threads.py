@@ -1,8 +1,10 @@
-"""Threads and their locks, executors and their futures."""
+"""Threads and their locks, executors and their futures, processes that have ended."""
 
 from __future__ import annotations
 
 import _thread
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from typing import Any
 from corpus import Case
 
 RUNS = "running in this process"
+GIVEN = "stands for a thread"
 
 
 def true(condition: Callable[[Any], Any]) -> Callable[[Any], None]:
@@ -35,6 +38,11 @@ class Doubler(threading.Thread):
         self.result = 2 * self.number
 
 
+def has_doubled(received: Any) -> None:
+    assert (received.result, received.is_alive()) == (8, False)
+    assert "_target" in vars(received)  # its own ``run`` leaves it
+
+
 class Owner:
     """Holds the thread that is to call it."""
 
@@ -50,6 +58,28 @@ class Owned(Future):  # type: ignore[type-arg]
     """With an attribute of its own."""
 
     owner = ""
+
+
+class Bounded(ThreadPoolExecutor):
+    """With a limit, and names that are none of its base."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, "bounded")
+        self.queue, self.free = ["mine"], threading.BoundedSemaphore(size)
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        assert self.free.acquire(timeout=20)
+        future = super().submit(*args, **kwargs)
+        future.add_done_callback(lambda future: self.free.release())
+        return future
+
+
+class Named(ProcessPoolExecutor):
+    """With an attribute of its own."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(1)
+        self.name = name
 
 
 class Level(threading.Semaphore):
@@ -298,10 +328,63 @@ def works(received: Any) -> None:
     assert list(received.map(abs, [-1, -2], timeout=20)) == [1, 2]
 
 
+def bounds(received: Any) -> None:
+    assert (received._max_workers, received.queue) == (1, ["mine"])
+    works(received)
+    assert received.submit(threading.current_thread).result(20).name.startswith("bounded")
+
+
+def is_named(received: Any) -> None:
+    assert (received.name, received._max_workers) == ("x", 1)
+    works(received)
+
+
 def shut_down(stack: ExitStack) -> Any:
     executor = ThreadPoolExecutor(1)
     executor.shutdown()
     return executor
+
+
+def shut_down_processes(stack: ExitStack) -> Any:
+    executor = ProcessPoolExecutor(1)
+    executor.shutdown()
+    return executor
+
+
+def takes_no_more(received: Any) -> None:
+    try:
+        received.submit(int, "7")
+    except RuntimeError:
+        received.shutdown()
+    else:
+        raise AssertionError
+
+
+def ending(stack: ExitStack) -> Any:
+    executor, end = ThreadPoolExecutor(1), threading.Event()
+    executor.submit(end.wait)
+    stack.callback(end.set)
+    executor.shutdown(wait=False)
+    return executor
+
+
+def returned(**kwargs: Any) -> Any:
+    process = subprocess.Popen([sys.executable, "-S", "-c", "print('said')"], **kwargs)
+    process.communicate()
+    return process
+
+
+def has_read(received: Any) -> None:
+    assert (received.wait(), received.communicate()) == (0, ("said\n", ""))
+    assert received.stdout.closed
+    assert received.stdin is None
+
+
+def sleeping(stack: ExitStack) -> Any:
+    process = subprocess.Popen(["sleep", "100"])
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process
 
 
 def work(stack: ExitStack) -> Any:
@@ -341,9 +424,10 @@ CASES = [
     Case("thread.owned", lambda stack: Owner(), calls_its_owner),
     Case("thread.cyclic", lambda stack: Owner().thread, calls_its_owner),
     Case("thread.ended", lambda stack: started(threading.Thread(name="ended")), has_ended),
+    Case("thread.ended.subclass", lambda stack: started(Doubler(4)), has_doubled),
     Case("thread.running", running, refused=RUNS),
-    Case("thread.main", lambda stack: threading.main_thread(), refused=RUNS),
-    Case("thread.dummy", dummy, refused=RUNS),
+    Case("thread.main", lambda stack: threading.main_thread(), refused=GIVEN),
+    Case("thread.dummy", dummy, refused=GIVEN),
     Case("timer", lambda stack: threading.Timer(0, list.append, ([], 1)), fires),
     Case("timer.cancelled", cancelled, does_nothing),
     Case("timer.waiting", waiting_timer, refused=RUNS),
@@ -355,5 +439,12 @@ CASES = [
     Case("future.queued", work, refused="not done"),
     Case("executor.threads", pool(lambda: ThreadPoolExecutor(2)), works),
     Case("executor.processes", pool(lambda: ProcessPoolExecutor(1)), works),
-    Case("executor.shut_down", shut_down, refused="no more work"),
+    Case("executor.threads.subclass", pool(lambda: Bounded(1)), bounds),
+    Case("executor.processes.subclass", pool(lambda: Named("x")), is_named),
+    Case("executor.threads.shut_down", shut_down, takes_no_more),
+    Case("executor.processes.shut_down", shut_down_processes, takes_no_more),
+    Case("executor.ending", ending, refused="no more work"),
+    Case("process.ended", lambda stack: returned(stdout=-3), true(lambda p: p.poll() == 0)),
+    Case("process.read", lambda stack: returned(stdout=-1, stderr=-1, text=True), has_read),
+    Case("process.running", sleeping, refused=RUNS),
 ]

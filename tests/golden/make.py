@@ -145,7 +145,9 @@ def processes(stack: ExitStack) -> dict[str, Any]:
     left, right = multiprocessing.Pipe()
     left.close()
     right.close()
-    return {"process": process, "closed connection": left}
+    read = subprocess.Popen(["echo", "said"], stdin=-1, stdout=-1, stderr=-1, text=True)
+    read.communicate()
+    return {"process": process, "closed connection": left, "read": read}
 
 
 def executors(stack: ExitStack) -> dict[str, Any]:
@@ -467,7 +469,12 @@ def exceptions(stack: ExitStack) -> dict[str, Any]:
     error = ValueError("x", 1)
     error.__cause__, error.__context__ = FileNotFoundError(2, "no", "f"), KeyError("k")
     error.left = LeftBehind("generator", "<generator>", "It is one.")  # type: ignore[attr-defined]
-    return {"error": error, "own": configparser.NoOptionError("a", "b"), "left": error.left}  # type: ignore[attr-defined]
+    chain: Any = None
+    for number in range(60):
+        later = KeyError(number)
+        later.__context__, chain = chain, later
+    own = configparser.NoOptionError("a", "b")
+    return {"error": error, "own": own, "left": error.left, "chain": chain}  # type: ignore[attr-defined]
 
 
 def enums(stack: ExitStack) -> dict[str, Any]:

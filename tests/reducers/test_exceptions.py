@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -42,6 +43,11 @@ class Slots(Exception):
 class OwnState(Exception):
     def __setstate__(self, state: Any) -> None:
         self.state = state
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    code: int
 
 
 def raised(error: BaseException, cause: BaseException | None = None) -> Any:
@@ -106,6 +112,44 @@ def test_no_init_of_the_user_runs(make: Callable[[], Any]) -> None:
     assert type(received) is type(sent)
     assert (str(received), received.args) == (str(sent), sent.args)
     assert getattr(received, "extra", None) == getattr(sent, "extra", None)
+
+
+def test_many_that_led_to_one_another_travel() -> None:
+    """All of them, and as few bytes as each needs: one inside the other they are too deep."""
+
+    def chain(length: int) -> Any:
+        error: Any = None
+        for number in range(length):
+            later = ValueError(number)
+            later.__context__, error = error, later
+        return error
+
+    received = daskpickle.loads(daskpickle.dumps(chain(3000)))
+    numbers = []
+    while received is not None:
+        numbers += received.args
+        received = received.__context__
+    assert numbers == list(reversed(range(3000)))
+    assert len(daskpickle.dumps(chain(3000))) < 3000 * 60
+
+
+def test_what_lets_nobody_set_an_attribute_travels() -> None:
+    """A frozen dataclass, with its cause."""
+    try:
+        raise Frozen(3) from KeyError("cause")
+    except Frozen as exc:
+        sent = exc
+    received = daskpickle.loads(daskpickle.dumps(sent))
+    assert (received, received.args) == (sent, (3,))
+    assert repr(received.__cause__) == "KeyError('cause')"
+
+
+def test_a_pickled_traceback_changes_nothing_for_exceptions() -> None:
+    """That it imports tblib is not its use for all exceptions."""
+    sent = raised(ValueError("x"))
+    before = daskpickle.dumps(sent)
+    daskpickle.dumps(sent.__traceback__)
+    assert daskpickle.dumps(sent) == before
 
 
 def test_plain_ones_are_as_plain_pickle_has_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -23,7 +24,11 @@ class Labelled(Future):  # type: ignore[type-arg]
 
 
 class Sized(ThreadPoolExecutor):
-    """A pool that nobody knows how to make."""
+    """A pool with parameters and attributes of its own; `_work` is no name of its base."""
+
+    def __init__(self, words: list[Any]) -> None:
+        super().__init__(len(words))
+        self.queue, self._work = words, threading.Lock()
 
 
 def prepare(word: str) -> None:
@@ -118,20 +123,71 @@ class TestThreadPool(ReducerContract):
         return obj._work_queue.qsize(), obj._shutdown
 
     def refused(self) -> list[Any]:
-        return [(self.shut, "takes no more work"), (Sized, "It is a subclass")]
+        return [(self.ending, "takes no more work")]
 
-    def shut(self) -> Any:
+    def ending(self) -> Any:
+        self.end = threading.Event()
         pool = ThreadPoolExecutor(1)
-        pool.shutdown()
+        pool.submit(self.end.wait)
+        pool.shutdown(wait=False)
         return pool
 
     def close(self, obj: Any) -> None:
+        if obj._shutdown:
+            self.end.set()
         obj.shutdown()
 
     @staticmethod
     def use(received: Any) -> Any:
         with received as pool:
             return pool.submit(pow, 2, 5).result()
+
+
+class TestThreadPoolThatEnded(ReducerContract):
+    def make(self) -> Any:
+        pool = Sized(["a"])
+        with pool:
+            pool.submit(word)
+        return pool
+
+    def same(self, sent: Any, received: Any) -> None:
+        assert (type(received), received.queue) == (Sized, ["a"])
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            received.submit(word)
+        received.shutdown()
+
+    def state(self, obj: Any) -> Any:
+        return obj.queue, obj._shutdown
+
+
+class TestProcessPoolThatEnded(ReducerContract):
+    def make(self) -> Any:
+        pool = ProcessPoolExecutor(1)
+        pool.shutdown()
+        return pool
+
+    def same(self, sent: Any, received: Any) -> None:
+        assert received._max_workers == 1
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            received.submit(word)
+        received.shutdown()
+
+
+class TestThreadPoolSubclass(ReducerContract):
+    def make(self) -> Any:
+        return Sized(["a", "b", ["c"]])
+
+    def same(self, sent: Any, received: Any) -> None:
+        assert (received._max_workers, received.queue) == (3, sent.queue)
+        assert received._work.acquire(timeout=1)
+        received._work.release()
+        assert received.submit(pow, 2, 5).result() == 32
+
+    def state(self, obj: Any) -> Any:
+        return obj.queue, obj._shutdown
+
+    def close(self, obj: Any) -> None:
+        obj.shutdown()
 
 
 class TestProcessPool(ReducerContract):
@@ -147,11 +203,11 @@ class TestProcessPool(ReducerContract):
         return len(obj._pending_work_items), obj._shutdown_thread
 
     def refused(self) -> list[Any]:
-        return [(self.shut, "takes no more work")]
+        return [(self.broken, "takes no more work")]
 
-    def shut(self) -> Any:
+    def broken(self) -> Any:
         pool = ProcessPoolExecutor(1, get_context("spawn"))
-        pool.shutdown()
+        assert pool.submit(os._exit, 1).exception() is not None
         return pool
 
     def close(self, obj: Any) -> None:

@@ -31,7 +31,7 @@ class TestPopen(ReducerContract):
         assert (received.args, received.pid) == (sent.args, sent.pid)
         assert received.poll() == received.wait() == received.returncode == 3
         received.kill()  # which does nothing to a process that has ended
-        assert received.communicate() == (None, None)
+        assert received.communicate() == sent.communicate()
 
     def refused(self) -> list[Any]:
         return [(self.running, "It is running"), (self.unread, "Its pipes are open")]
@@ -64,7 +64,9 @@ class TestCommunicated(TestPopen):
     def same(self, sent: Any, received: Any) -> None:
         super().same(sent, received)
         assert received.name == "quit"
-        assert received.stdout is None
+        assert type(received.stdout) is type(sent.stdout)
+        assert received.stdout.closed
+        assert received.stdin is None
 
     def close(self, obj: Any) -> None:
         obj.wait()

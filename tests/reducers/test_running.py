@@ -196,9 +196,9 @@ class TestRunning(ReducerContract):
             (later, "Its place inside its function"),
             (sys._getframe, "It is a call of this process"),
             (Waiting, "It is running in this process"),
-            (threading.main_thread, "It is running in this process"),
+            (threading.main_thread, "It stands for a thread that"),
             (self.timer, "It is running in this process"),
-            (self.dummy, "It is running in this process"),
+            (self.dummy, "It stands for a thread that"),
         ]
 
     def timer(self) -> threading.Thread:
