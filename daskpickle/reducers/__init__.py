@@ -68,6 +68,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "csv": ("csv",),
     "ctypes": ("cdata",),
     "curses": ("terminals",),
+    "daskpickle": ("exceptions",),
     "dataclasses": ("sentinels",),
     "datetime": ("dates",),
     "dbm": ("shelves",),
