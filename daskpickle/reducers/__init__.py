@@ -14,6 +14,7 @@ __all__ = ["ROOMS"]
 
 #: owner -> rooms, sorted.
 ROOMS: dict[str, tuple[str, ...]] = {
+    "<unknown>": ("tls",),  # the owner of ssl.Purpose on Python 3.10
     "Token": ("sentinels",),
     "_asyncio": ("event_loops",),
     "_blake2": ("hashes",),
