@@ -20,8 +20,8 @@ from daskpickle.errors import (
     RefusedError,
     RegistrationError,
     VersionError,
-    refused_as,
     describe_type,
+    refused_as,
 )
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)

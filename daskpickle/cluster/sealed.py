@@ -378,7 +378,7 @@ def _operands_in(seen: Iterable[Any]) -> dict[int, Any]:
 
 
 def _operands_of(node: GraphNode | Expr) -> Iterator[tuple[int, Any]]:
-    """Yield what a node refers to, itself or in a list, tuple or dict; and the id of which it is."""
+    """Yield what a node refers to, itself or in a list, tuple or dict; and the id of its owner."""
     values: Iterable[Any] = ()
     if isinstance(node, Task):
         values = (node.func, *node.args, *node.kwargs.values())
@@ -563,15 +563,14 @@ _KEPT = (*_ATOMS, GraphNode, _Inert, SealedFunction)
 
 
 def _parts_of(task: Any) -> Iterator[Any]:
-    """Yield the function and the arguments of a task, and of those within it, that may be sealed."""
-    if task.func is _execute_subgraph:
-        return  # its tasks are sealed one by one
+    """Yield what may be sealed of a task and of those within it: functions and arguments."""
     func = task.func
-    if not isinstance(task, NestedContainer) and not isinstance(func, SealedFunction):
-        if not _by_reference(func):
-            yield func
+    if func is _execute_subgraph:
+        return  # its tasks are sealed one by one
+    if not isinstance(task, NestedContainer) and type(func) is not SealedFunction:
+        yield from () if _by_reference(func) else (func,)
     for name, value in (*((None, arg) for arg in task.args), *task.kwargs.items()):
-        if isinstance(value, (Task, NestedContainer)):
+        if issubclass(type(value), Task):
             yield from _parts_of(value)
         elif type(value) is DataNode:
             yield value.value
@@ -634,9 +633,13 @@ class _Second(_GraphForm):
         for operand in expr.operands:
             for value in operand.values() if type(operand) is dict else (operand,):
                 kept = (*_KEPT, Expr, list, tuple, dict, type)
-                if not issubclass(type(value), kept) and not self.sealer.holds_none(value):
-                    if not self._is_structure(type(value)) and not _by_reference(value):
-                        yield value
+                if not (
+                    issubclass(type(value), kept)
+                    or self.sealer.holds_none(value)
+                    or self._is_structure(type(value))
+                    or _by_reference(value)
+                ):
+                    yield value
 
     def _is_structure(self, cls: type) -> bool:
         """Tell whether Dask may look into such an object before a task runs."""

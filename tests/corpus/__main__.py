@@ -30,7 +30,9 @@ def send(case: Case, stack: ExitStack) -> bytes | str:
     obj = case.make(stack)
     if case.check is not None:
         daskpickle.dumps(obj)  # alone, and then beside a function that travels by value
-        return daskpickle.dumps({"obj": obj, "again": [obj], "type": describe_type(obj.__class__), "by": lambda: 1})
+        return daskpickle.dumps(
+            {"obj": obj, "again": [obj], "type": describe_type(obj.__class__), "by": lambda: 1}
+        )
     try:
         daskpickle.dumps({"here": [obj]})
     except daskpickle.errors.RefusedError as exc:

@@ -22,7 +22,9 @@ def check(case: Any, data: bytes, *, in_task: bool) -> None:
     if in_task:
         with running_task(), opening():
             received = daskpickle.loads(data)
-            assert describe_type(received["obj"].__class__) == received["type"], type(received["obj"])
+            assert describe_type(received["obj"].__class__) == received["type"], type(
+                received["obj"]
+            )
             assert received["again"][0] is received["obj"]
             case.check(received["obj"])
     else:
