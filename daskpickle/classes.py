@@ -56,9 +56,11 @@ def reduce_class(cls: type) -> Any:
         return reduced
     if cls.__flags__ & (_HEAP | _IMMUTABLE) != _HEAP:
         return _reduce_native(cls)
+    make: Any
+    args: Any
     make, args, (attributes, slots), *rest = reduced
     if make is not cloudpickle._make_skeleton_class:
-        return *_made_enum(cls, attributes), (attributes, _after(cls)), *rest
+        return *_made_enum(cls, args, attributes), (attributes, _after(cls)), *rest
     # What cloudpickle sets on the class that is made, or not at all, must be there before.
     namespace = args[3]
     if cls.__qualname__ != cls.__name__:
@@ -161,41 +163,40 @@ _make_class = FunctionType(
 # --- Enumerations -------------------------------------------------------------------------------
 
 
-def _made_enum(cls: Any, attributes: dict[str, Any]) -> tuple[Any, ...]:
+def _made_enum(cls: Any, args: tuple[Any, ...], attributes: dict[str, Any]) -> tuple[Any, ...]:
     """Say how to make an enumeration with its members; take from ``attributes`` what is said so."""
-    metaclass = type(cls)
-    bases = cls.__bases__
-    members = cls.__members__
-    for name in members:  # cloudpickle leaves out second names of a member
-        attributes.pop(name, None)
-    namespace: dict[str, Any] = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    bases, name, qualname, _, module, token, _ = args
+    metaclass: Any = type(cls)
+    for member in cls.__members__:  # cloudpickle leaves out second names
+        attributes.pop(member, None)
     generate = vars(cls).get("_generate_next_value_")
-    if "_generate_next_value_" in vars(cls) and _function(generate) is not _function(
-        getattr(bases[-1], "_generate_next_value_", None)
-    ):
+    if generate and _function(generate) is not getattr(bases[-1], "_generate_next_value_", None):
         attributes["_generate_next_value_"] = generate
+    namespace: dict[str, Any] = {"__module__": module, "__qualname__": qualname}
     if _makes_members(cls):
         # Here they are made of what they are, not of what the class statement said.
         namespace.update(__new__=rebuild_member, __init__=init_member)
         if "__reduce_ex__" not in vars(cls):
             namespace["__reduce_ex__"] = enum.Enum.__reduce_ex__
-        namespace.update({n: (_plain(cls, m), m._value_) for n, m in members.items()})
+        members = {n: (_plain(cls, m), m._value_) for n, m in cls.__members__.items()}
     else:
-        namespace.update({n: _as_member(m._value_) for n, m in members.items()})
-    kwargs = {}
-    boundary = getattr(cls, "_boundary_", None)
-    if boundary is not getattr(bases[-1], "_boundary_", None):
-        kwargs["boundary"] = boundary
-    make = functools.partial(metaclass, **kwargs) if kwargs else metaclass  # type: ignore[misc]
-    made = Call(make, cls.__name__, bases, _Filled(metaclass, cls.__name__, bases, namespace))
-    return cloudpickle._lookup_class_or_track, (cloudpickle._get_or_create_tracker_id(cls), made)
+        members = {n: _as_member(m._value_) for n, m in cls.__members__.items()}
+    boundary = getattr(cls, "_boundary_", None)  # new in Python 3.11
+    inherits = boundary is getattr(bases[-1], "_boundary_", None)
+    if len(namespace) == 2 and inherits and metaclass is type(bases[-1]):
+        return cloudpickle._make_skeleton_enum, (*args[:3], members, *args[4:])
+    namespace.update(members)
+    make: Any = metaclass if inherits else functools.partial(metaclass, boundary=boundary)
+    made = Call(make, name, bases, _Filled(metaclass, name, bases, namespace))
+    return cloudpickle._lookup_class_or_track, (token, made)
 
 
 class _Filled:
     """A namespace of a metaclass, which is told of each name, as in a class statement."""
 
     def __init__(self, metaclass: Any, name: str, bases: Any, items: dict[str, Any]) -> None:
-        self.reduced = metaclass.__prepare__, (name, bases), None, None, iter(items.items())
+        prepare = operator.methodcaller("__prepare__", name, bases)  # by its name: it has no other
+        self.reduced = prepare, (metaclass,), None, None, iter(items.items())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self.reduced
@@ -207,9 +208,8 @@ def _function(obj: Any) -> Any:
 
 def _as_member(value: Any) -> Any:
     """Say of what would be an attribute that it is the value of a member."""
-    if hasattr(type(value), "__get__") and hasattr(enum, "member"):  # new in Python 3.11
-        return Call(enum.member, value)
-    return value
+    member = getattr(enum, "member", None)  # new in Python 3.11
+    return Call(member, value) if member and hasattr(type(value), "__get__") else value
 
 
 def _makes_members(cls: Any) -> bool:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 def second_names(stack: ExitStack) -> Any:
     class Color(enum.Enum):
         RED = 1
-        RED = 1
+        ROT = 1
         BLUE = [2]
         BLEU = [2]
 
@@ -30,9 +30,9 @@ def second_names(stack: ExitStack) -> Any:
 
 def second_names_work(received: Any) -> None:
     cls, blue = received
-    assert list(cls.__members__) == ["RED", "RED", "BLUE", "BLEU"]
+    assert list(cls.__members__) == ["RED", "ROT", "BLUE", "BLEU"]
     assert [member.name for member in cls] == ["RED", "BLUE"]
-    assert cls["RED"] is cls.RED is cls.RED is cls(1)
+    assert cls["ROT"] is cls.ROT is cls.RED is cls(1)
     assert cls["BLEU"] is blue is cls.BLUE
 
 
@@ -170,14 +170,14 @@ def by_metaclass(stack: ExitStack) -> Any:
 
     class Color(enum.Enum, metaclass=Upper):
         RED = 1
-        RED = 1
+        ROT = 1
 
     return Color, Color.RED
 
 
 def by_metaclass_works(received: Any) -> None:
     cls, red = received
-    assert cls["red"] is cls["red"] is red
+    assert cls["rot"] is cls["red"] is red
     assert type(cls).__name__ == "Upper"
 
 
