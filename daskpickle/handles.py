@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import sys
 import types
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import cloudpickle
@@ -366,6 +367,11 @@ def _forward(name: str) -> Callable[..., Any]:
     return forward
 
 
+def _iterate(self: Handle) -> Iterator[Any]:
+    """Iterate without opening before the first item: `map`, when it is loaded, asks for that."""
+    return itertools.chain.from_iterable(map(real, (self,)))
+
+
 def _defines(cls: type, name: str) -> bool:
     # Not getattr, which finds `type.__call__` and `type.__or__` too.
     found = next((base for base in cls.__mro__[:-1] if name in base.__dict__), None)
@@ -377,6 +383,8 @@ def handle_type(cls: type) -> type[Handle]:
     handle = _handle_types.get(cls)
     if handle is None:
         namespace: dict[str, Any] = {n: _forward(n) for n in _FORWARDED if _defines(cls, n)}
+        if "__iter__" in namespace:
+            namespace["__iter__"] = _iterate
         namespace["__slots__"] = ()
         members: dict[str, Any] = {}
         for base in reversed(cls.__mro__):

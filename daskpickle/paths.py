@@ -326,9 +326,8 @@ def _step(parent: Any, child: Any) -> Step | None:
     return None
 
 
-_VIEWS: set[type] = {
-    type(view(cls())) for cls in (dict, OrderedDict) for view in (cls.keys, cls.values, cls.items)
-}
+_dicts: tuple[Any, ...] = ({}, OrderedDict())
+_VIEWS = {type(view) for made in _dicts for view in (made.keys(), made.values(), made.items())}
 
 Child = tuple[Callable[[Any], str], Any, Any]  # how to say it, its name, what it is
 

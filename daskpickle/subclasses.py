@@ -43,7 +43,8 @@ def reduce_forgotten(obj: Any) -> Any:
     reduced = obj.__reduce_ex__(4)  # 4: without out-of-band buffers
     if isinstance(reduced, str) or len(reduced) > 5:
         return reduced
-    make, args, state, *items = (*reduced, None, None, None)[:5]
+    parts: Any = (*reduced, None, None, None)[:5]
+    make, args, state, *items = parts
     cls = type(obj)
     if make is cls and not _takes(cls, args):
         make, args = rebuild_bare, (cls, _base_of(cls), args)

@@ -26,7 +26,8 @@ def outcome(domain: str) -> dict[str, str]:
     here = Path(__file__).parent
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    answers: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    said = next(line for line in done.stdout.splitlines() if line.startswith('{"'))
+    answers: dict[str, str] = json.loads(said)
     return answers
 
 

@@ -634,3 +634,30 @@ def test_handles_in_a_state_are_compared_by_what_they_stand_for() -> None:
         states = [Recipe(open_lab, x).state for x in (lazy, opened_lab, daskpickle.loads(data))]
         assert states[0] == states[1] == states[2]
         assert states[0] != Recipe(open_lab, daskpickle.loads(sent("process"))).state
+
+
+class Numbers:
+    """Holds numbers, and is sent as a handle."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+
+def test_what_iterates_over_a_handle_opens_nothing_when_it_is_loaded() -> None:
+    """`map` asks for an iterator where it is made; the first item opens what is iterated over."""
+    register(Numbers, recipe=lambda obj: obj.numbers, open=Numbers)
+    try:
+        data = daskpickle.dumps(Numbers(1, 2, 3))
+    finally:
+        unregister(Numbers)
+    with elsewhere():
+        handle = daskpickle.loads(data)
+        mapped = map(str, handle)
+        again = daskpickle.dumps(mapped)
+        assert len(pool) == 0
+        assert list(mapped) == ["1", "2", "3"]
+        assert len(pool) == 1
+        assert list(daskpickle.loads(again)) == ["1", "2", "3"]

@@ -77,14 +77,16 @@ def reduce_type(cls: Any) -> Any:
     if cloudpickle._should_pickle_by_reference(cls):
         return NotImplemented
     own = vars(cls)
+    kind: Any = getattr(cls, "_type_", None)
+    count: Any = getattr(cls, "_length_", None)
     if getattr(cls, NATIVE, cls) is not cls:
         return rebuild_other_endian, (getattr(cls, NATIVE), SWAPPED)
-    if issubclass(cls, ctypes.Array) and "_type_" in own and cls._type_ * cls._length_ is cls:
-        return rebuild_array_type, (cls._type_, cls._length_, cls.__module__)
-    if issubclass(cls, Pointer) and "_type_" in own and ctypes.POINTER(cls._type_) is cls:
-        return rebuild_pointer_type, (cls._type_, cls.__module__)
+    if issubclass(cls, ctypes.Array) and "_type_" in own and kind * count is cls:
+        return rebuild_array_type, (kind, count, cls.__module__)
+    if issubclass(cls, Pointer) and "_type_" in own and ctypes.POINTER(kind) is cls:
+        return rebuild_pointer_type, (kind, cls.__module__)
     if issubclass(cls, Function) and "_argtypes_" in own:
-        signature = cls._flags_, cls._restype_, cls._argtypes_
+        signature = own["_flags_"], own["_restype_"], own["_argtypes_"]
         if rebuild_function_type(*signature) is cls:
             return rebuild_function_type, signature
     make, state = cloudpickle._dynamic_class_reduce(cls)[1:3]
@@ -161,7 +163,7 @@ def reduce_data(data: Any) -> Any:
         return NotImplemented
     content, size = _bytes(data), ctypes.sizeof(ctypes.c_void_p)
     if any(any(content[place : place + size]) for place in places):
-        kind = cls._type_ if issubclass(cls, ctypes._SimpleCData) else ""
+        kind: Any = getattr(cls, "_type_", "") if issubclass(cls, ctypes._SimpleCData) else ""
         if kind in ("z", "Z", "O") and data._objects is not None:  # what it was made of
             value = data._objects if kind == "z" else data.value
             return rebuild_value, (cls, value, vars(data))
@@ -186,15 +188,17 @@ def rebuild_value(cls: Any, value: Any, state: dict[str, Any]) -> Any:
 
 def _pointers(cls: Any, start: int = 0) -> Iterator[int]:
     """Yield where data of a type has pointers."""
+    item: Any = getattr(cls, "_type_", None)
     if issubclass(cls, ctypes.Array):
-        places, size = list(_pointers(cls._type_)), ctypes.sizeof(cls._type_)
-        for number in range(cls._length_ if places else 0):
+        count: Any = cls._length_
+        places, size = list(_pointers(item)), ctypes.sizeof(item)
+        for number in range(count if places else 0):
             yield from (start + number * size + place for place in places)
     elif issubclass(cls, (ctypes.Structure, ctypes.Union)):
         for base in cls.__mro__:
             for name, kind, *_ in vars(base).get("_fields_", ()):
                 yield from _pointers(kind, start + vars(base)[name].offset)
-    elif not issubclass(cls, ctypes._SimpleCData) or cls._type_ in "zZOPX":
+    elif not issubclass(cls, ctypes._SimpleCData) or item in "zZOPX":
         yield start
 
 

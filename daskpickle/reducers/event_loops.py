@@ -102,8 +102,8 @@ def reduce_bounded_semaphore(semaphore: Any) -> tuple[Any, ...]:
     return reduce_as(locks.BoundedSemaphore, semaphore, bound, _value=semaphore._value)
 
 
-if hasattr(locks, "Barrier"):  # new in Python 3.11
-    Barrier: Any = locks.Barrier
+Barrier: Any = getattr(locks, "Barrier", None)  # new in Python 3.11
+if Barrier is not None:
 
     @register_primitive(Barrier, "its parties, whether it is broken")
     def reduce_barrier(barrier: Any) -> tuple[Any, ...]:

@@ -129,7 +129,7 @@ def _is_native(cls: Any) -> bool:
 
 
 def _is_group(exc: BaseException) -> bool:
-    return hasattr(builtins, "BaseExceptionGroup") and isinstance(exc, builtins.BaseExceptionGroup)
+    return isinstance(exc, getattr(builtins, "BaseExceptionGroup", ()))  # new in Python 3.11
 
 
 def _members(exc: BaseException) -> dict[str, Any]:

@@ -312,14 +312,15 @@ def _reduce_layer(file: Any) -> Any:
             raise RefusedError(file, why)
         file.flush()
     elif base is io.BufferedWriter:
-        pending = _tell(file, bottom) != file.raw.tell()
+        raw: Any = getattr(file, "raw", None)
+        pending = _tell(file, bottom) != raw.tell()
     if pending and base is io.TextIOWrapper and file.readable():
         why = "It holds data that is not flushed, or was iterated over."
         raise RefusedError(file, why, f"{FLUSH} Read it by readline() instead of a loop.")
     if pending:
         raise RefusedError(file, UNFLUSHED, FLUSH)
     position = _tell(file, bottom) if file.readable() else None
-    below = file.buffer if base is io.TextIOWrapper else file.raw
+    below = getattr(file, "buffer" if base is io.TextIOWrapper else "raw")
     args = type(file), base, below, text, position, early_state(file)
     return (rebuild_layer, args) if in_memory else Recipe(rebuild_layer, *args)
 
@@ -359,7 +360,7 @@ def _beneath(file: Any) -> tuple[io.FileIO | None, os.stat_result | None]:
         raise RefusedError(file, "It was detached from its file.") from None
     if closed:
         raise RefusedError(file, "It is closed.")
-    raw = file.buffer if type(file) is io.TextIOWrapper else file
+    raw: Any = file.buffer if type(file) is io.TextIOWrapper else file
     raw = raw.raw if type(raw) in LAYERS[1:] else raw
     if type(raw) is not io.FileIO and not (raw is file and isinstance(raw, io.FileIO)):
         return None, None

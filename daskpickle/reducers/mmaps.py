@@ -60,7 +60,7 @@ def reduce_map(memory: mmap.mmap) -> Any:
             same = os.fstat(file.fileno()).st_ino == inode
             stamp, _ = describe_bytes(file.fileno(), 0)
     except OSError:
-        same = False
+        same, stamp = False, None
     if not same:
         raise RefusedError(
             memory, "Its file has no name any more, and more bytes than travel.", MORE

@@ -53,8 +53,9 @@ def reduce_variable(variable: Any) -> Any:
         made = cloudpickle._typevar_reduce(variable)
         return *made, (None, {"__module__": variable.__module__})  # else that of what makes it
     args = (variable.__name__, *getattr(variable, "__constraints__", ()))
-    if hasattr(variable, "__supertype__"):
-        args = (variable.__name__, variable.__supertype__)
+    supertype = getattr(variable, "__supertype__", None)
+    if supertype is not None:
+        args = (variable.__name__, supertype)
     token = cloudpickle._get_or_create_tracker_id(variable)
     return rebuild_variable, (type(variable), variable.__module__, token, args, options)
 
@@ -128,8 +129,9 @@ def _mentions(value: Any, alias: Any, inside: tuple[Any, ...] = ()) -> bool:
     return any(_mentions(part, alias, inside) for part in parts if part is not None)
 
 
-if hasattr(typing, "TypeAliasType"):  # new in Python 3.12
+_Alias: Any = getattr(typing, "TypeAliasType", None)  # new in Python 3.12
+if _Alias is not None:
     FACTS["refused"] = "an alias with parameters that refers to itself"
-    register(typing.TypeAliasType, reduce_alias, **FACTS)
+    register(_Alias, reduce_alias, **FACTS)
     exec("def make():\n    type Name = values[0]\n    return Name", globals())
     _recursive = globals().pop("make").__code__

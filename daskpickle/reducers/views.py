@@ -125,7 +125,8 @@ def _class_of(source: Any) -> Any:
 
 _OF_CLASSES = (GetSetDescriptorType, MemberDescriptorType)
 
-for _cls in (dict, OrderedDict):
+_classes: tuple[Any, ...] = (dict, OrderedDict)
+for _cls in _classes:
     for _method in (_cls.keys, _cls.values, _cls.items):
         register(
             type(_method(_cls())),

@@ -19,11 +19,13 @@ def outcome() -> dict[str, dict[str, str]]:
     here = Path(__file__).parent.parent
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stderr
-    answers: dict[str, dict[str, str]] = json.loads(done.stdout.splitlines()[-1])
+    said = next(line for line in done.stdout.splitlines() if line.startswith('{"'))
+    answers: dict[str, dict[str, str]] = json.loads(said)
     return answers
 
 
 @pytest.mark.cluster
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_it_works_on_a_worker_or_is_refused_where_it_is_submitted(domain: str) -> None:
     """As an argument, in a closure, and scattered."""
