@@ -6,6 +6,7 @@ With ``--check``, write nothing, and exit with 1 if the file is not what would b
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ def row(*cells: object) -> str:
 
 
 def lines() -> Iterator[str]:
-    """The page: one section a room, one line an action, the default action first."""
+    """The page: one section a room, with its notes; one line an action, the default action first."""
     rooms = {
         info.name: importlib.import_module(f"daskpickle.reducers.{info.name}")
         for info in pkgutil.iter_modules(daskpickle.reducers.__path__)
@@ -41,8 +42,9 @@ def lines() -> Iterator[str]:
     records = [record for record in daskpickle.registrations() if room_of(record) in rooms]
     records.sort(key=lambda r: (room_of(r), r.cls_name, not r.default, r.action))
     for room, group in groupby(records, room_of):
-        summary = (rooms[room].__doc__ or "").strip().partition("\n")[0]
-        yield from ("", f"## {room}", "", summary, "", row(*COLUMNS), row(*["---"] * len(COLUMNS)))
+        summary, _, notes = inspect.getdoc(rooms[room]).partition("\n\nNotes\n-----\n")  # type: ignore[union-attr]
+        yield from ("", f"## {room}", "", summary, "", *([notes, ""] if notes else []))
+        yield from (row(*COLUMNS), row(*["---"] * len(COLUMNS)))
         for r in group:
             action = f"**{r.action}**" if r.default else r.action
             yield row(f"`{r.cls_name}`", action, r.scope, r.travels, r.lost, r.refused, r.hint)
