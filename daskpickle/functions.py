@@ -44,6 +44,7 @@ _ANONYMOUS = _NOWHERE in cloudpickle._code_reduce((lambda: None).__code__)[1]
 
 
 _NO_NAMES: dict[str, Any] = {}
+_MISSING = "<missing>"  # in the place of a module
 _make_function = cloudpickle._make_function
 _by_value_modules = cloudpickle._PICKLE_BY_VALUE_MODULES
 
@@ -122,7 +123,7 @@ BETTER: dict[Callable[[Any], Any], Callable[[Any], Any]] = {
 def only_code(function: FunctionType) -> tuple[_Code, tuple[Any, ...]] | None:
     """Return what follows from the code of a function by value, and what it says of its module.
 
-    None if there is more to the function than that.
+    And the modules that it uses, which it names. None if there is more to the function than that.
     """
     code = function.__code__
     module = function.__globals__
@@ -138,9 +139,16 @@ def only_code(function: FunctionType) -> tuple[_Code, tuple[Any, ...]] | None:
         and not _by_value_modules
     ):
         facts = _facts(code)
+        if facts.globals:
+            used = [module.get(name, _MISSING) for name in facts.globals]
+            for value in used:
+                if value is not _MISSING and (
+                    type(value) is not ModuleType or sys.modules.get(value.__name__) is not value
+                ):
+                    return None
+            about = (*about, *used, *_submodules(facts.names, used))
         if (
-            not facts.globals
-            and function.__name__ == facts.name
+            function.__name__ == facts.name
             and function.__qualname__ == facts.qualname
             and function.__doc__ == facts.doc
             and not getattr(function, "__type_params__", None)  # new in Python 3.12

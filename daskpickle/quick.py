@@ -17,7 +17,7 @@ import operator
 import pickle
 import weakref
 from collections.abc import Callable, Mapping
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from cloudpickle import cloudpickle
@@ -258,7 +258,7 @@ class Picklers:
             if known_table is table and known_version == now and known_about == about:
                 return data, [], None
         dumped = self._dump(obj, table, FunctionType, True, out_of_band, prefix)
-        atoms = all(type(value) in ATOMS for value in about)
+        atoms = all(type(value) in ATOMS or type(value) is ModuleType for value in about)
         if atoms and dumped[1:] == ([], None) and table.get(CodeType) is reduce_code:
             facts.stream = (dumped[0], about, table, now)
         return dumped

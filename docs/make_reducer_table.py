@@ -34,7 +34,7 @@ def row(*cells: object) -> str:
 
 
 def lines() -> Iterator[str]:
-    """The page: one section a room, with its notes; one line an action, the default action first."""
+    """The page: a section a room, with its notes; a line an action, the default action first."""
     rooms = {
         info.name: importlib.import_module(f"daskpickle.reducers.{info.name}")
         for info in pkgutil.iter_modules(daskpickle.reducers.__path__)
@@ -42,7 +42,8 @@ def lines() -> Iterator[str]:
     records = [record for record in daskpickle.registrations() if room_of(record) in rooms]
     records.sort(key=lambda r: (room_of(r), r.cls_name, not r.default, r.action))
     for room, group in groupby(records, room_of):
-        summary, _, notes = inspect.getdoc(rooms[room]).partition("\n\nNotes\n-----\n")  # type: ignore[union-attr]
+        text = inspect.getdoc(rooms[room]) or ""
+        summary, _, notes = text.partition("\n\nNotes\n-----\n")
         yield from ("", f"## {room}", "", summary, "", *([notes, ""] if notes else []))
         yield from (row(*COLUMNS), row(*["---"] * len(COLUMNS)))
         for r in group:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
 import pickle
+import sys
 import types
 import weakref
 from collections.abc import Callable
@@ -110,6 +112,33 @@ def test_closures_and_globals_are_looked_at_each_time() -> None:
     assert only_code(function) is None
     for number in (2, 3):
         assert daskpickle.loads(daskpickle.dumps(add))(1) == number + 1
+
+
+def test_modules_are_looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one under the name, one that cannot be imported, a submodule imported since."""
+    code = compile("lambda x: json.dumps(other.encoder.x)", "<script>", "eval")
+    variables: dict[str, Any] = {"__name__": "__main__", "json": json}
+    function = eval(code, variables)
+    first = daskpickle.dumps(function)
+    assert only_code(function) is not None
+    assert daskpickle.dumps(function) == first
+    variables["other"] = json
+    second = daskpickle.dumps(function)
+    assert second != first
+    assert b"json.encoder" in second
+    assert daskpickle.loads(second).__globals__["other"] is json
+    variables["json"], variables["other"] = pickle, pickle
+    assert daskpickle.loads(daskpickle.dumps(function)).__globals__["json"] is pickle
+    del variables["other"]
+    assert "other" not in daskpickle.loads(daskpickle.dumps(function)).__globals__
+    variables["json"] = made = types.ModuleType("made")
+    assert only_code(function) is None
+    assert daskpickle.loads(daskpickle.dumps(function)).__globals__["json"].__name__ == "made"
+    monkeypatch.setitem(sys.modules, "made", made)
+    assert only_code(function) is not None
+    made.__package__ = "made"
+    monkeypatch.setitem(sys.modules, "made.dumps", types.ModuleType("made.dumps"))
+    assert b"made.dumps" in daskpickle.dumps(function)
 
 
 def test_what_is_registered_for_code_counts_at_once() -> None:
