@@ -125,7 +125,9 @@ def reduce_semaphore(lock: Any) -> Any:
         return NotImplemented
     semaphore = lock._semlock
     if semaphore.name is None:
-        raise refused_as(RuntimeError)(lock, "It has no name: only a child by 'fork' can share it.")
+        # In the words of multiprocessing (Lib/multiprocessing/context.py).
+        why = "It has no name: it can only be shared between processes through inheritance."
+        raise refused_as(RuntimeError)(lock, why)
     _sent[semaphore.name] = lock
     facts = semaphore.kind, semaphore.maxvalue, semaphore.name
     return Recipe(open_semaphore, type(lock), _host(), *facts)
