@@ -10,6 +10,8 @@ OLDEST := cloudpickle==3.0.0 dask==2025.4.0 distributed==2025.4.0 numpy~=2.2.0
 # Requirements that are installed beside the project's own, and what pytest is told.
 PINS   :=
 PYTEST :=
+# So many tests at once; each file of tests stays in one process.
+JOBS   := 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -22,7 +24,7 @@ demo: $(VENV)/.demo  ## run examples/quickstart.py
 	$(BIN)/python examples/quickstart.py
 
 test: $(VENV)/.test  ## run the tests; PYTEST='-k locks' chooses some
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
 test-oldest:  ## run the cluster tests on the oldest supported releases
 	@$(MAKE) --no-print-directory test VENV=.venv-oldest PINS='$(OLDEST)' PYTEST='-m "cluster and not slow" $(PYTEST)'
