@@ -164,7 +164,7 @@ class Disguised:
         (type, "type"),
         (Outer.Inner, f"{__name__}.Outer.Inner"),
         (Outer.Inner(), f"{__name__}.Outer.Inner"),
-        (Disguised(), f"{__name__}.Disguised"),
+        pytest.param(Disguised(), f"{__name__}.Disguised", id="disguised"),
         (None, "NoneType"),
     ],
 )

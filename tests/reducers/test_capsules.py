@@ -35,7 +35,7 @@ class TestCapsule(ReducerContract):
         return [(capsule, "pointer of this process")]
 
 
-@pytest.mark.parametrize("offered", OFFERED, ids=repr)
+@pytest.mark.parametrize("offered", OFFERED, ids=lambda capsule: repr(capsule).split('"')[1])
 def test_what_a_module_offers_arrives_as_its_own(offered: Any) -> None:
     """Whatever it is in the process where it arrives; no function of daskpickle is called."""
     data = daskpickle.dumps([offered])
