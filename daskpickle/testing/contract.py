@@ -226,6 +226,7 @@ class ReducerContract:
 
     def test_nothing_leaks(self) -> None:
         """After its use all descriptors are closed and all threads have ended."""
+        gc.collect()  # what earlier tests left behind is not to vanish meanwhile
         _let_go()
         before = _held()
         with self._made() as sent:
@@ -238,6 +239,7 @@ class ReducerContract:
         _let_go()
         deadline = time.monotonic() + self.patience
         while _held() != before and time.monotonic() < deadline:
+            gc.collect()
             threading.Event().wait(0.01)
         assert _held() == before
 
@@ -354,7 +356,7 @@ def _held() -> tuple[list[str], list[str]]:
 
 def _let_go() -> None:
     """Close what the pool holds, and wait for the thread that closes what is idle."""
-    gc.collect()
+    gc.collect(1)  # what a test has made is young; all that was ever imported takes a while
     handles.pool.close_all()
     for thread in threading.enumerate():
         if thread.name == "daskpickle-reaper":

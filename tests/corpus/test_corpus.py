@@ -23,7 +23,7 @@ NAMES = [
 def outcome(domain: str) -> dict[str, str]:
     """What is wrong with each case of a domain."""
     command = [sys.executable, "-W", "error", "-m", "corpus", domain, "--json"]
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     said = next(line for line in done.stdout.splitlines() if line.startswith('{"'))
