@@ -278,14 +278,13 @@ class ReducerContract:
             assert isinstance(args, tuple)
             if rebuild is handles.rebuild_handle:
                 rebuild = args[3]
-            reducers = [
-                registration.reducer
-                for registration in daskpickle.registrations()
-                if registration.cls in type(sent).__mro__
-            ]
+            cls = type(sent)
+            bases = cls.__mro__[:-1] or (cls,)
+            reducers = [r.reducer for r in daskpickle.registrations() if r.cls in bases]
             module = getattr(rebuild, "__module__", None)
             own = {getattr(reducer, "__module__", None) for reducer in reducers}
-            if module not in own and any(getattr(r, "neutral", False) for r in reducers):
+            neutral = any(getattr(reducer, "neutral", False) for reducer in reducers)
+            if module == "copyreg" or (module not in own and neutral):  # a reducer may decline
                 assert pickle.loads(cloudpickle.dumps(rebuild)) == rebuild  # any node has it
                 return
             assert getattr(sys.modules[str(module)], rebuild.__qualname__, None) is rebuild
