@@ -184,7 +184,11 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], columns: int)
         lead = "".join(cell.ljust(r) for cell, r in zip(row, room, strict=False))
         style = "head" if row is head else ""
         if columns - len(lead) < 20 and row is not head:  # a narrow terminal
-            lines += [[(lead.rstrip(), "path")], *text.wrapped("    ", row[-1], style, columns)]
+            lead, name = lead.rstrip(), row[0]
+            if len(lead) > columns:  # a long name has a line of its own
+                lines.append([(name, "path")])
+                lead = "    " + "  ".join(cell for cell in row[1:-1] if cell)
+            lines += [[(lead, "path")], *text.wrapped("    ", row[-1], style, columns)]
         else:
             wrapped = text.wrapped(lead, row[-1], style, columns)
             lines += [[(wrapped[0][0][0], style or "path"), wrapped[0][1]], *wrapped[1:]]

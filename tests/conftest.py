@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import gc
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 
 import pytest
 
@@ -104,6 +106,14 @@ def leak_guard(request: pytest.FixtureRequest) -> Iterator[None]:
             pytest.fail("The test left behind: " + ", ".join(found), pytrace=False)
         gc.collect()
         time.sleep(0.02)
+
+
+@pytest.fixture
+def without_tblib(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be as in a process that has not imported Dask, also after a test that has."""
+    for cls, reducer in list(copyreg.dispatch_table.items()):
+        if getattr(reducer, "__module__", "") == "tblib.pickling_support" or cls is TracebackType:
+            monkeypatch.delitem(copyreg.dispatch_table, cls)
 
 
 @pytest.fixture

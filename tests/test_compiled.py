@@ -31,6 +31,8 @@ from daskpickle.quick import is_builtin
 
 T = TypeVar("T")
 
+pytestmark = pytest.mark.usefixtures("without_tblib")
+
 
 class Plain:
     pass

@@ -177,7 +177,7 @@ class _OnlyHere:
 
 
 def _load_here():
-    if distributed.Worker._instances:
+    if any(worker.status.name == "running" for worker in distributed.Worker._instances):
         raise ValueError("This does not load: not on a worker.")
     return _OnlyHere()
 

@@ -13,6 +13,7 @@ import shelve
 import sys
 import tarfile
 import tempfile
+import warnings
 import wave
 import zipfile
 import zipimport
@@ -467,7 +468,9 @@ def records(sound: Any) -> None:
 
 def old_sound(module: str, name: str, none: Any) -> Any:
     def make(stack: ExitStack) -> Any:
-        library: Any = __import__(module)
+        with warnings.catch_warnings():  # they are deprecated
+            warnings.simplefilter("ignore", DeprecationWarning)
+            library: Any = __import__(module)
         path = folder(stack) / name
         with library.open(str(path), "wb") as sound:
             sound.setparams((1, 2, 8000, 0, none, none))

@@ -831,6 +831,9 @@ def describe(obj: Any) -> list[Any]:
     """The class that an object, or what a handle stands for, has; and facts that tell its state."""
     cls = obj.__class__
     name = f"{cls.__module__}.{cls.__qualname__}"
+    if type(cls).__module__ == "_ctypes" and type(cls) is not type(ctypes.Structure):
+        # A type made at run time belongs to whoever has made it first in this process.
+        name = name if cls.__module__ == "ctypes" else f"__main__.{cls.__qualname__}"
     return [name, FACTS[name](obj) if name in FACTS else None]
 
 

@@ -215,9 +215,9 @@ class TestOwnInfo(ReducerContract):
         return received.name, received.encode("ä")
 
 
-def test_a_file_that_is_written_is_named() -> None:
+def test_a_file_that_is_written_is_named(tmp_path: Path) -> None:
     """The path leads to the stream in it."""
-    with codecs.open("/dev/full", "w", "utf-8") as file:
+    with codecs.open(str(tmp_path / "new"), "w", "utf-8") as file:
         with pytest.raises(RefusedError) as caught:
             daskpickle.dumps(file)
         assert caught.value.path == "obj.stream"

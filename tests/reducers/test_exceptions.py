@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import copyreg
 import pickle
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import pytest
@@ -22,13 +20,7 @@ from daskpickle.errors import RefusedError
 from daskpickle.pool import count_fired
 from daskpickle.testing import ReducerContract
 
-
-@pytest.fixture(autouse=True)
-def without_tblib(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be as in a process that has not imported Dask, also after a test that has."""
-    for cls, reducer in list(copyreg.dispatch_table.items()):
-        if getattr(reducer, "__module__", "") == "tblib.pickling_support" or cls is TracebackType:
-            monkeypatch.delitem(copyreg.dispatch_table, cls)
+pytestmark = pytest.mark.usefixtures("without_tblib")
 
 
 class TwoArgs(Exception):

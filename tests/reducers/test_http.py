@@ -22,6 +22,8 @@ from daskpickle.testing import ReducerContract, elsewhere
 
 BODY = b"0123456789" * 20000  # more than the buffers of sockets and files hold
 
+pytestmark = pytest.mark.usefixtures("without_tblib")
+
 
 class Pages(BaseHTTPRequestHandler):
     """Has one page, and misses others."""
