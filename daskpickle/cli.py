@@ -178,10 +178,11 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], columns: int)
     """Return a table as lines; its last column takes what is left, on several lines."""
     from daskpickle.diagnose import text
 
-    room = [max(len(row[n]) for row in (head, *rows)) + 2 for n in range(len(head) - 1)]
+    widths = [max(len(row[n]) for row in (head, *rows)) + 2 for n in range(len(head) - 1)]
+    room = [min(width, columns // 2) for width in widths]
     lines: list[Line] = []
     for row in (head, *rows):
-        lead = "".join(cell.ljust(r) for cell, r in zip(row, room, strict=False))
+        lead = "".join(f"{cell} ".ljust(r) for cell, r in zip(row, room, strict=False))
         style = "head" if row is head else ""
         if columns - len(lead) < 20 and row is not head:  # a narrow terminal
             lead, name = lead.rstrip(), row[0]
