@@ -129,9 +129,10 @@ def test_policy_finds_classes_that_are_unknown(run: Callable[..., Result]) -> No
 def test_doctor_says_when_there_is_no_scheduler(run: Callable[..., Result]) -> None:
     """A wrong address is a sentence."""
     result = run("doctor", "tcp://127.0.0.1:1", "--timeout", "0.2")
-    gc.collect()  # Dask lets go of an attempt to connect that it has not begun
     assert result.exit_code == FAILED
     assert "no scheduler to be reached at tcp://127.0.0.1:1" in result.stderr
+    del result
+    gc.collect()  # Dask lets go of an attempt to connect that it has not begun
 
 
 @pytest.mark.parametrize(
