@@ -24,6 +24,9 @@ def outcome() -> dict[str, dict[str, str]]:
     return answers
 
 
+# Slow, and so not for the oldest Dask: it refuses what it has no deterministic token for, such as
+# objects of local ctypes classes, with daskpickle or without.
+@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("domain", DOMAINS)
