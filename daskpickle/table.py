@@ -214,7 +214,7 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
 
     def reduce(obj: Any) -> Any:
         if subclasses and not registration.veto:
-            own = _cloudpickle_table.get(type(obj)) or copyreg.dispatch_table.get(type(obj))
+            own = _told(type(obj))
             # What tblib registers for all exceptions that there are is what no one has asked for.
             if own is not None and getattr(own, "__module__", "") != "tblib.pickling_support":
                 return own(obj)
@@ -247,6 +247,11 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
         once = getattr(reducer, "fixed", False)
         reduce.quiet = _Once(quiet).__getitem__ if once else quiet  # type: ignore[attr-defined]
     return reduce
+
+
+def _told(cls: type) -> Reducer | None:
+    """Return what cloudpickle or `copyreg` was told about ``cls``, whenever that was."""
+    return _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls)
 
 
 def _names_ours(reduced: Any) -> bool:
@@ -332,14 +337,14 @@ def _repeat(obj: Any) -> Any:
         fired()
         return reduced
     cls = type(obj)
-    own = _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls) or _dask_reducer(cls)
+    own = _told(cls) or _dask_reducer(cls)
     return obj.__reduce_ex__(4) if own is None else own(obj)  # 4: without out-of-band buffers
 
 
 def _unloadable(obj: Any) -> Any:
     """Reduce an object that plain pickle could send, and not load."""
     cls = type(obj)
-    own = _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls) or _dask_reducer(cls)
+    own = _told(cls) or _dask_reducer(cls)
     reduced = reduce_unloadable(obj) if own is None else own(obj)
     if reduced[-1] is set_state:
         fired()
@@ -349,7 +354,7 @@ def _unloadable(obj: Any) -> Any:
 def _forgotten(obj: Any) -> Any:
     """Reduce an object of whose attributes its base does not know."""
     cls = type(obj)
-    own = _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls)
+    own = _told(cls)
     reduced = reduce_forgotten(obj) if own is None else own(obj)
     if reduced[-1] is set_both or reduced[0] is rebuild_bare:
         fired()
