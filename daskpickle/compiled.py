@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["HEAP", "SHORTCUTS", "ask", "reducer_of"]
+__all__ = ["SHORTCUTS", "ask", "is_static", "reducer_of"]
 
 Reducer = Callable[[Any], Any]
 
@@ -30,7 +30,7 @@ ask: Reducer = operator.methodcaller("__reduce_ex__", 5)
 SHORTCUTS: dict[type, Reducer] = {}
 
 # Bits of ``tp_flags``: see "Type Objects" in the C API.
-HEAP, _IMMUTABLE = 1 << 9, 1 << 8
+_HEAP, _IMMUTABLE = 1 << 9, 1 << 8
 
 _new = copyreg.__newobj__  # type: ignore[attr-defined]
 # Since 3.11 there is an `object.__getstate__`.
@@ -84,8 +84,7 @@ def reducer_of(cls: type) -> Reducer:
     known = _known.get(key)
     if known is not None and known[0]() is cls and (known[2] is ask or _kind(cls) == known[1]):
         return known[2]
-    flags = cls.__flags__
-    if not flags & HEAP or flags & _IMMUTABLE:
+    if is_static(cls):
         reducer = _static[cls] = _static_reducer(cls)
         return reducer
     kind = _OTHER if _is_shadowed(cls) else _kind(cls)
@@ -98,6 +97,12 @@ def reducer_of(cls: type) -> Reducer:
 
     _known[key] = (weakref.ref(cls, forget), kind, reducer)
     return reducer
+
+
+def is_static(cls: type) -> bool:
+    """Tell whether a class cannot be changed."""
+    flags = cls.__flags__
+    return not flags & _HEAP or bool(flags & _IMMUTABLE)
 
 
 def _static_reducer(cls: type) -> Reducer:

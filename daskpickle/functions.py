@@ -46,17 +46,19 @@ _ANONYMOUS = _NOWHERE in cloudpickle._code_reduce((lambda: None).__code__)[1]
 _NO_NAMES: dict[str, Any] = {}
 _MISSING = "<missing>"  # in the place of a module
 _make_function = cloudpickle._make_function
-_by_value_modules = cloudpickle._PICKLE_BY_VALUE_MODULES
+by_value_modules = cloudpickle._PICKLE_BY_VALUE_MODULES
 
 
 class _Code:
     """What follows from a code object."""
 
-    __slots__ = ("data", "doc", "globals", "name", "names", "qualname", "stream")
+    __slots__ = ("data", "doc", "globals", "name", "names", "prelude", "qualname", "stream")
 
     def __init__(self, code: CodeType) -> None:
-        # Of a function that is nothing but its code: its pickle, and what that depends on.
-        self.stream: tuple[bytes, tuple[Any, ...], Any, tuple[int, int]] | None = None
+        # Of a function that is nothing but its code: what its pickle depends on, and the pickle;
+        # the same of one that begins with it, and what that puts into the memo.
+        self.stream: tuple[Any, bytes] | None = None
+        self.prelude: tuple[Any, bytes, dict[int, tuple[int, Any]], int] | None = None
         try:
             # Version 2 knows no references, which would depend on what else refers to a constant,
             # and no interned strings (``w_ref`` and ``w_complex_object``, CPython's marshal.c).
@@ -136,7 +138,7 @@ def only_code(function: FunctionType) -> tuple[_Code, tuple[Any, ...]] | None:
         and not function.__annotations__
         and (function.__module__ == "__main__" or "<locals>" in function.__qualname__)
         and function.__module__ == about[1]
-        and not _by_value_modules
+        and not by_value_modules
     ):
         facts = _facts(code)
         if facts.globals:
@@ -225,7 +227,7 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
 
 def is_importable(obj: Any) -> bool:
     """Tell whether ``obj`` is found at once where it says that it is; the usual case."""
-    if _by_value_modules:
+    if by_value_modules:
         return False
     module = sys.modules.get(obj.__module__) if type(obj.__module__) is str else None
     return getattr(module, "__dict__", _NO_NAMES).get(obj.__qualname__) is obj

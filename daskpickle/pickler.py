@@ -15,8 +15,9 @@ from daskpickle import reducers  # noqa: F401 - its index tells the registry whe
 from daskpickle.classes import reduce_class
 from daskpickle.functions import USABLE, reduce_function
 from daskpickle.policy import current_policy
-from daskpickle.quick import Picklers, is_builtin, stood_for
-from daskpickle.table import DispatchTable, Resolved
+from daskpickle.quick import Picklers, is_message, stood_for
+from daskpickle.resolved import Resolved
+from daskpickle.table import DispatchTable
 
 __all__ = ["Pickler", "Unpickler", "dump", "dumps", "load", "loads"]
 
@@ -117,13 +118,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.proto = int(protocol) if protocol >= 0 else pickle.HIGHEST_PROTOCOL
         table = _instance_table.__get__(self)
         if type(table) is DispatchTable and protocol in (5, -1):
-            self._resolved = Resolved(table)
+            self._resolved = Resolved(lambda: table)
             _instance_table.__set__(self, self._resolved)
 
     def dump(self, obj: Any) -> None:
         """Write the pickle of ``obj``."""
-        if self._resolved is not None:
-            self._resolved.begin()
         try:
             if type(obj) in weakref.ProxyTypes:
                 obj = stood_for(obj)
@@ -166,10 +165,11 @@ class Unpickler(pickle.Unpickler):
 
 def current_table() -> DispatchTable:
     """Return the table for the policy of this context."""
-    return _live_table.under(current_policy().actions)
+    actions = current_policy().actions
+    return _live_table.under(actions) if actions else _live_table
 
 
-_picklers = Picklers(one_pass=True)
+_picklers = Picklers(current_table, one_pass=True)
 
 
 def _only_appends(callback: Any) -> bool:
@@ -208,15 +208,11 @@ def dumps(
         Something in ``obj`` cannot travel.
     """
     if protocol is None or protocol in (5, -1):
-        if is_builtin(obj):
+        if is_message(obj, 64):
             return pickle.dumps(obj, 5)
         if buffer_callback is None or _only_appends(buffer_callback):
             try:
-                data, buffers, _ = _picklers.dump(
-                    obj,
-                    current_table(),
-                    out_of_band=buffer_callback is not None,
-                )
+                data, buffers, _ = _picklers.dump(obj, buffer_callback is not None)
             except Exception:  # below it is raised in other words
                 pass
             else:

@@ -81,12 +81,12 @@ class _Thread:
             pool.end_thread(self)
 
 
-_local = _Local()
+this_thread = _Local()
 
 
 def is_opening() -> bool:
     """Tell whether a task opens what was sealed for it, in this thread: then handles are real."""
-    return _local.opening
+    return this_thread.opening
 
 
 _calls: dict[Hashable, Call] = {}
@@ -101,18 +101,18 @@ def watch_tasks(task_of_thread: Callable[[], Hashable]) -> None:
 
 def fired() -> None:
     """Note that what is being pickled holds one of our types."""
-    _local.fired += 1
+    this_thread.fired += 1
 
 
 def count_fired() -> int:
     """Return how often a reducer of ours ran in this thread."""
-    return _local.fired
+    return this_thread.fired
 
 
 def current_call() -> Call | None:
     """Return the call of the task that runs in this thread, if one does."""
-    if _local.call is not None:
-        return _local.call
+    if this_thread.call is not None:
+        return this_thread.call
     key = _task_of_thread()
     if key is None:
         return None
@@ -130,14 +130,14 @@ def end_task(key: Hashable, *, failed: bool) -> None:
 @contextmanager
 def running_task() -> Iterator[Call]:
     """Bracket one call of a task: what it opens is given back at its end."""
-    call, outer = Call(), _local.call
-    _local.call = call
+    call, outer = Call(), this_thread.call
+    this_thread.call = call
     failed = True
     try:
         yield call
         failed = False
     finally:
-        _local.call = outer
+        this_thread.call = outer
         if not call.awaited:
             pool.end(call, failed=failed or call.failed)
 
@@ -145,11 +145,11 @@ def running_task() -> Iterator[Call]:
 @contextmanager
 def opening(real: bool = True) -> Iterator[None]:
     """Make `rebuild_handle` return opened objects (``real``) or handles, in this thread."""
-    outer, _local.opening = _local.opening, real
+    outer, this_thread.opening = this_thread.opening, real
     try:
         yield
     finally:
-        _local.opening = outer
+        this_thread.opening = outer
 
 
 # --- The pool itself ----------------------------------------------------------------------------
@@ -230,9 +230,9 @@ class Pool:
             If it cannot be opened; the cause is chained.
         """
         call = current_call()
-        thread = _local.thread
+        thread = this_thread.thread
         if thread is None:
-            thread = _local.thread = _Thread()
+            thread = this_thread.thread = _Thread()
         if self._retired:
             self._close_retired()
         if call is None and recipe.scope != "fresh":
@@ -257,8 +257,8 @@ class Pool:
             obj = _unopened
         if obj is _unopened:
             obj = self._enter(key, recipe, call, handle, thread)
-        if _local.slot is not None:  # what it is made of stays open as long as it
-            _local.slot.parts.append(obj)
+        if this_thread.slot is not None:  # what it is made of stays open as long as it
+            this_thread.slot.parts.append(obj)
         return obj
 
     def _enter(
@@ -295,7 +295,7 @@ class Pool:
             return obj
 
     def _open(self, slot: Slot, recipe: Recipe, thread: _Thread) -> None:
-        outer, _local.slot = _local.slot, slot
+        outer, this_thread.slot = this_thread.slot, slot
         try:
             with opening(False):
                 slot.obj = recipe.open(*recipe.args, **recipe.kwargs)
@@ -304,7 +304,7 @@ class Pool:
             why = f"{describe_type(exc)}: {exc}"
             raise HandleError(describe_type(recipe.cls), why, host=settings.host) from exc
         finally:
-            _local.slot = outer
+            this_thread.slot = outer
             if slot.unopened():
                 self._slots.pop(slot.key, None)
         slot.references = sys.getrefcount(slot.obj)
@@ -369,7 +369,7 @@ class Pool:
     def _may_close(self, slot: Slot) -> bool:
         """Tell whether this thread may close the object."""
         owner = slot.thread() if slot.thread is not None else None
-        return not slot.recipe.thread_bound or owner is None or owner is _local.thread
+        return not slot.recipe.thread_bound or owner is None or owner is this_thread.thread
 
     def _retire(self, slot: Slot, *, now: bool = False) -> None:
         """Give it to nobody any more; close it ``now``, or else when nobody has it."""
@@ -434,7 +434,7 @@ class Pool:
             fresh = slot.recipe.scope == "fresh"
             if fresh and where[1] != id(handle):  # type: ignore[index]
                 continue  # another one of this task
-            if slot.recipe.scope == "thread" and where != id(_local.thread):
+            if slot.recipe.scope == "thread" and where != id(this_thread.thread):
                 continue
             if call is None:
                 slot.handles.pop(id(handle), None)
@@ -579,8 +579,8 @@ pool = Pool()
 def _after_fork() -> None:
     identity.after_fork()
     _calls.clear()
-    if _local.call is not None:
-        _local.call.slots.clear()
+    if this_thread.call is not None:
+        this_thread.call.slots.clear()
     pool.abandon()
 
 

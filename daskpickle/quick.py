@@ -7,57 +7,52 @@ or class, which the C pickler refuses by itself (``save_global`` in CPython's ``
 of ``__main__``, whose name is then in the stream. A *full* pass has one, for what is known to need
 it, and where it costs nothing. Both give the same bytes.
 
+Messages hold nothing but strings, numbers and the like. `pickle.dumps` is best at them: it copies
+nothing, and what it wrote tells whether there was anything else.
+
 Whatever fails here is done again by `daskpickle.pickler.Pickler`, which knows how to say why.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import operator
 import pickle
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from cloudpickle import cloudpickle
-
 from daskpickle.classes import reduce_class
 from daskpickle.errors import RefusedError
-from daskpickle.functions import USABLE, only_code, reduce_code, reduce_function
-from daskpickle.pool import count_fired
-from daskpickle.table import DispatchTable, Reducer, Resolved, version
+from daskpickle.functions import USABLE, by_value_modules, only_code, reduce_code, reduce_function
+from daskpickle.pool import this_thread
+from daskpickle.prelude import Prelude
+from daskpickle.resolved import ByValue, Resolved, is_by_value
+from daskpickle.table import DispatchTable, Reducer, version
 
-__all__ = ["ATOMS", "FEW", "PROBES", "Picklers", "is_builtin", "stood_for"]
+__all__ = ["PROBES", "Dumped", "Picklers", "dumps_or", "is_message", "stood_for"]
 
 #: Of classes of objects that hold one function above all: how to get it.
 PROBES: dict[type, Callable[[Any], Any]] = {functools.partial: operator.attrgetter("func")}
 
 ATOMS = frozenset((str, bytes, int, float, bool, type(None)))
-FEW, _MANY = 32, 4096
+_CONTAINERS = frozenset((dict, list, tuple, set, frozenset, bytearray))
+_MANY = 64  # classes that are remembered
+_DOUBTS = 64  # lists and such that are not taken for messages, after one that was none
+_LARGE = 0x4000  # bytes
+_FILLING = tuple([object() for _ in range(64)])  # for places in a memo
+
+#: The opcode that names a function or class in protocol 4 and 5; nothing else is pickled without.
+_STACK_GLOBAL = pickle.STACK_GLOBAL[0]
+#: How the name of that module is written, where it is written first.
+_MAIN = pickle.SHORT_BINUNICODE + b"\x08__main__"
 
 _set_table: Any = pickle.Pickler.dispatch_table.__set__  # type: ignore[attr-defined]
-_by_value_modules = cloudpickle._PICKLE_BY_VALUE_MODULES
 
-
-def is_builtin(obj: Any) -> bool:
-    """Tell whether ``obj`` is for certain nothing but a few strings, numbers and the like.
-
-    Nobody can say how these are pickled; `pickle.dumps` gives the same bytes as any pickler.
-    """
-    cls = type(obj)
-    if cls in ATOMS:
-        return True
-    if cls is dict:
-        if len(obj) > FEW:
-            return False
-        for key, value in obj.items():
-            if type(value) not in ATOMS or type(key) not in ATOMS:
-                return False
-        return True
-    if cls is list or cls is tuple:
-        return len(obj) <= FEW and ATOMS.issuperset(map(type, obj))
-    return False
+#: The stream, its buffers, and what was pickled, if that holds our types.
+Dumped = tuple[bytes, Sequence[pickle.PickleBuffer], list[Any] | None]
 
 
 def stood_for(proxy: Any) -> Any:
@@ -69,20 +64,6 @@ def stood_for(proxy: Any) -> Any:
         return getattr(proxy.__reduce_ex__, "__self__", proxy)
     except ReferenceError:  # it is dead
         return proxy
-
-
-class _ByValue(Exception):  # noqa: N818 - it says where to go on, and reaches nobody
-    """A plain pass has met something that travels by value."""
-
-
-class _Sink(list[bytes]):
-    """Takes what a plain pass writes: frames of some 64 KiB, and larger payloads by themselves."""
-
-    def write(self, chunk: Any) -> None:
-        # A payload of its own is not looked at: of what is in frames, nothing is longer.
-        if type(chunk) is bytes and len(chunk) < 0x30000 and b"__main__" in chunk:
-            raise _ByValue
-        self.append(chunk)
 
 
 class _Plain(pickle.Pickler):
@@ -118,9 +99,12 @@ class _FullResolved(Resolved):
     """The table of a `_Full`."""
 
     pickler: _Full
+    first_asked: type | None = None
 
     def __missing__(self, cls: type) -> Reducer:
         if not issubclass(cls, type):
+            if self.first_asked is None:
+                self.first_asked = cls
             return super().__missing__(cls)
         by_value = self.pickler.reduce_class
         registered: Reducer = super().__missing__(cls)
@@ -132,38 +116,37 @@ class _FullResolved(Resolved):
             return registered(obj) if reduced is NotImplemented else reduced
 
         self[cls] = reduce
-        self.passing.append(cls)
         return reduce
 
 
 class _Slot:
     """A pickler, what it writes to, and the table it asks."""
 
-    __slots__ = ("buffers", "chunks", "pickler", "resolved")
+    __slots__ = (
+        "buffers", "chunks", "clear_memo", "dump", "full", "idle", "pickler", "resolved", "write",
+    )  # fmt: skip
 
-    def __init__(
-        self, table: DispatchTable, first: Mapping[type, Reducer], *, full: bool, out_of_band: bool
-    ) -> None:
-        self.chunks = _Sink()
+    def __init__(self, full: bool, out_of_band: bool, resolved: Any, idle: list[_Slot]) -> None:
+        self.full, self.resolved = full, resolved
+        self.idle = idle  # where it goes when it is not in use
+        self.chunks: list[bytes] = []
         self.buffers: list[pickle.PickleBuffer] = []
-        sink: Any = _ListSink(self.chunks) if full else self.chunks
+        self.write = self.chunks.append
         callback = self.buffers.append if out_of_band else None
         kind: Any = _Full if full else _Plain
-        self.pickler = kind(sink, 5, buffer_callback=callback)
-        self.resolved = (_FullResolved if full else Resolved)(table, first)
+        self.pickler = kind(self, 5, buffer_callback=callback)
+        self.dump, self.clear_memo = self.pickler.dump, self.pickler.clear_memo
         if full:
             self.pickler.globals_ref = {}
-            self.resolved.pickler = self.pickler  # type: ignore[attr-defined]
-        _set_table(self.pickler, self.resolved)
+            resolved.pickler = self.pickler
+        _set_table(self.pickler, resolved)
 
-
-class _ListSink:
-    """Takes what a full pass writes."""
-
-    __slots__ = ("write",)
-
-    def __init__(self, chunks: list[bytes]) -> None:
-        self.write = chunks.append
+    def forget(self) -> None:
+        """Let go of everything."""
+        self.pickler.memo = {}
+        self.chunks.clear()
+        self.buffers.clear()
+        self.resolved.end()
 
 
 class Picklers:
@@ -171,38 +154,41 @@ class Picklers:
 
     Parameters
     ----------
+    table
+        Returns the table whose reducers are used.
     first
         Reducers that go before the table's.
-    remembers
-        Whether `dump` tells what was pickled, if it holds our types.
+    keeps
+        Classes that each dump is about, and whose reducers it is worth to keep.
     one_pass
         Whether there is never a plain pass first: no ``__reduce__`` is then asked twice.
     """
 
     def __init__(
         self,
+        table: Callable[[], DispatchTable],
         first: Mapping[type, Reducer] | None = None,
         *,
-        remembers: bool = False,
         one_pass: bool = False,
+        keeps: Collection[type] = (),
     ) -> None:
+        self._table = table
+        self._keeps = keeps
         self._one_pass = one_pass
         self._first = dict(first or {})
-        self._remembers = remembers
-        self._idle: tuple[list[_Slot], ...] = ([], [], [], [])
+        # Those that are not in use: plain and full ones, without and with buffers out of band.
+        self._idle: tuple[tuple[list[_Slot], list[_Slot]], ...] = (([], []), ([], []))
         # The ids of classes that led to something by value last time. Only a guess: an id may be
         # that of another class by now.
         self._by_value: set[int] = set()
 
-    def dump(
-        self, obj: Any, table: DispatchTable, out_of_band: bool = False, prefix: bytes = b""
-    ) -> tuple[bytes, list[pickle.PickleBuffer], list[Any] | None]:
+    def dump(self, obj: Any, out_of_band: bool = False, prefix: bytes = b"") -> Dumped:
         """Pickle ``obj`` with protocol 5.
 
         Parameters
         ----------
-        obj, table
-            The object, and the table whose reducers are used.
+        obj
+            The object.
         out_of_band
             Whether buffers are returned by themselves (PEP 574).
         prefix
@@ -211,114 +197,261 @@ class Picklers:
         Returns
         -------
         data, buffers, seen
-            ``seen`` is None if there was none of our types; else what was pickled, as far as it is
-            remembered.
+            ``seen`` is None if there was none of our types; else what was pickled.
 
         Raises
         ------
         Exception
             Anything: `daskpickle.pickler.Pickler` gives the error that is meant for people.
         """
-        if not USABLE:
-            raise NotImplementedError  # no quick way in this Python: the caller goes the long one
         cls = type(obj)
+        if cls is FunctionType:
+            return self._dump_function(obj, out_of_band, prefix)
         if cls in weakref.ProxyTypes:
             obj = stood_for(obj)
-        if cls is FunctionType:
-            return self._dump_function(obj, table, out_of_band, prefix)
-        if self._one_pass or id(cls) in self._by_value:
-            return self._dump(obj, table, cls, True, out_of_band, prefix)
-        found = _peek(obj, 3)
-        cls = type(found)
-        if (
-            found is not None
-            and id(cls) not in self._by_value
-            and not _by_value_modules
-            and not _is_by_value(found, cls)
-        ):
-            try:
-                return self._dump(obj, table, cls, False, out_of_band, prefix)
-            except (RefusedError, RecursionError, MemoryError):
-                raise
-            except Exception:  # among them _ByValue
-                pass
-        return self._dump(obj, table, cls, True, out_of_band, prefix)
+        full = self._one_pass or self._suggests_by_value(obj)
+        return self._dump(obj, full, out_of_band, prefix)
 
-    def _dump_function(
-        self, obj: FunctionType, table: DispatchTable, out_of_band: bool, prefix: bytes
-    ) -> tuple[bytes, list[pickle.PickleBuffer], list[Any] | None]:
+    def dump_named(self, obj: Any, out_of_band: bool, prelude: Prelude, full: bool) -> Dumped:
+        """Pickle an object of one of the classes that are kept, with names that it needs.
+
+        That is most likely all that there is to find out about it.
+        """
+        try:
+            slot = self._idle[full][out_of_band].pop()
+        except IndexError:
+            slot = self._new_slot(full, out_of_band)
+        resolved, chunks = slot.resolved, slot.chunks
+        try:
+            if resolved.version != version():
+                resolved.check()
+            slot.pickler.memo = prelude[1]
+            slot.dump(obj)
+        except BaseException as exc:
+            return self._dump_again(slot, exc, obj, out_of_band, b"", prelude)
+        data = chunks.pop()
+        if full or resolved.used or chunks or slot.buffers or _STACK_GLOBAL in data:
+            chunks.append(data)
+            return self._take(slot, obj, out_of_band, b"", prelude)
+        slot.clear_memo()
+        slot.idle.append(slot)
+        return prelude[0] + data, (), None
+
+    def prelude(self, function: Any, first: Prelude) -> Prelude | None:
+        """Return ``first`` with a function by value, if that is nothing but its code.
+
+        Whoever loads it makes the function before all else, and remembers it.
+        """
+        found = only_code(function) if type(function) is FunctionType else None
+        if found is None:
+            return None
+        facts, about = found
+        now = about, self._table(), version()
+        if facts.prelude is None or facts.prelude[0] != now:
+            slot = self._new_slot(True, False)
+            slot.resolved.check()
+            slot.pickler.memo = first[1]
+            slot.dump(function)
+            memo = slot.pickler.memo.copy()
+            ours = slot.resolved.used and this_thread.fired != slot.resolved.fired
+            if ours or not self._is_fixed(about) or len(memo) > len(_FILLING):
+                return None
+            index = memo[id(function)][0]
+            data = first[0] + b"".join(slot.chunks)[:-1] + pickle.POP
+            # What else is remembered by who loads it is nobody's: it would hold the code.
+            filling = list(enumerate(_FILLING))[len(first[1]) : len(memo)]
+            memo = {**first[1], **{id(o): (i, o) for i, o in filling if i != index}}
+            facts.prelude = now, data, memo, index
+        _, data, memo, index = facts.prelude
+        return data, {**memo, id(function): (index, function)}
+
+    def _is_fixed(self, about: tuple[Any, ...]) -> bool:
+        """Tell whether only what `only_code` says of a function can change its pickle."""
+        atoms = all(type(value) in ATOMS or type(value) is ModuleType for value in about)
+        return atoms and self._table().get(CodeType) is reduce_code
+
+    def _suggests_by_value(self, obj: Any) -> bool:
+        """Guess whether ``obj`` holds something that travels by value.
+
+        A full pass costs nothing where there is nothing but builtin objects.
+        """
+        if by_value_modules:
+            return True
+        cls = type(obj)
+        if cls in _CONTAINERS:
+            obj = _peek(obj, 3)
+            if obj is None:
+                return True
+            cls = type(obj)
+        if id(cls) in self._by_value:
+            return True
+        probe = PROBES.get(cls)
+        return is_by_value(obj if probe is None else probe(obj))
+
+    def _dump_function(self, obj: FunctionType, out_of_band: bool, prefix: bytes) -> Dumped:
         """Pickle a function; one that is nothing but its code is the same bytes each time."""
         found = only_code(obj)
         if found is None:
-            return self._dump(obj, table, FunctionType, True, out_of_band, prefix)
+            return self._dump(obj, True, out_of_band, prefix)
         facts, about = found
-        now = version()
-        if facts.stream is not None:
-            data, known_about, known_table, known_version = facts.stream
-            if known_table is table and known_version == now and known_about == about:
-                return data, [], None
-        dumped = self._dump(obj, table, FunctionType, True, out_of_band, prefix)
-        atoms = all(type(value) in ATOMS or type(value) is ModuleType for value in about)
-        if atoms and dumped[1:] == ([], None) and table.get(CodeType) is reduce_code:
-            facts.stream = (dumped[0], about, table, now)
+        now = about, self._table(), version()
+        if facts.stream is not None and facts.stream[0] == now:
+            return facts.stream[1], (), None
+        dumped = self._dump(obj, True, out_of_band, prefix)
+        if dumped[1:] == ((), None) and self._is_fixed(about):
+            facts.stream = now, dumped[0]
         return dumped
 
     def _dump(
         self,
         obj: Any,
-        table: DispatchTable,
-        cls: type,
         full: bool,
         out_of_band: bool,
         prefix: bytes,
-    ) -> tuple[bytes, list[pickle.PickleBuffer], list[Any] | None]:
-        idle = self._idle[2 * full + out_of_band]
+        prelude: Prelude | None = None,
+    ) -> Dumped:
         try:
-            slot = idle.pop()
-            if slot.resolved.table is not table:
-                raise IndexError  # another policy
+            slot = self._idle[full][out_of_band].pop()
         except IndexError:
-            slot = _Slot(table, self._first, full=full, out_of_band=out_of_band)
-        pickler, chunks, buffers = slot.pickler, slot.chunks, slot.buffers
-        slot.resolved.begin()
-        before = count_fired()
+            slot = self._new_slot(full, out_of_band)
         try:
-            pickler.dump(obj)
-        except BaseException:  # the slot is not used again, and keeps nothing alive
-            pickler.memo = {}
-            chunks.clear()
-            buffers.clear()
-            slot.resolved.clear()
-            raise
+            if prelude is not None:
+                slot.resolved.check()
+                slot.pickler.memo = prelude[1]
+            slot.dump(obj)
+        except BaseException as exc:
+            return self._dump_again(slot, exc, obj, out_of_band, prefix, prelude)
+        return self._take(slot, obj, out_of_band, prefix, prelude)
+
+    def _dump_again(
+        self,
+        slot: _Slot,
+        failure: BaseException,
+        obj: Any,
+        out_of_band: bool,
+        prefix: bytes,
+        prelude: Prelude | None = None,
+    ) -> Dumped:
+        """Pickle in a full pass what a plain one has failed to pickle: it may be `ByValue`."""
+        slot.forget()  # it is not used again, and keeps nothing alive
+        why_not = (RefusedError, RecursionError, MemoryError)
+        if slot.full or isinstance(failure, why_not) or not isinstance(failure, Exception):
+            raise failure
+        return self._dump(obj, True, out_of_band, prefix, prelude)
+
+    def _take(
+        self,
+        slot: _Slot,
+        obj: Any,
+        out_of_band: bool,
+        prefix: bytes,
+        prelude: Prelude | None = None,
+    ) -> Dumped:
+        """Return what was dumped, and make the slot ready for the next dump."""
+        chunks, resolved, pickler = slot.chunks, slot.resolved, slot.pickler
+        if slot.full:
+            self._learn(type(obj), slot)
+        elif _names_main(chunks) or by_value_modules:
+            return self._dump_again(slot, ByValue(), obj, out_of_band, prefix, prelude)
         seen: list[Any] | None = None
-        if count_fired() != before:
-            seen = [entry[1] for entry in pickler.memo.copy().values()] if self._remembers else []
-            if prefix:
+        if resolved.used:
+            if this_thread.fired != resolved.fired:
+                seen = [entry[1] for entry in pickler.memo.copy().values()]
                 chunks.insert(0, prefix)
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        if out_of_band:
-            buffers = buffers.copy()
-            slot.buffers.clear()
+            resolved.end()
+        if prelude is not None:
+            chunks.insert(0, prelude[0])
+        if len(chunks) == 1:
+            data = chunks.pop()
+        else:
+            data = b"".join(chunks)
+            chunks.clear()
         if len(data) < 1500:
-            pickler.clear_memo()
-        else:  # `clear_memo` keeps a table that has grown, and empties all of it each time
+            slot.clear_memo()
+        else:  # that keeps a table that has grown, and empties all of it each time
             pickler.memo = {}
-        if full:
-            pickler.globals_ref.clear()
-            if pickler.by_value:
-                pickler.by_value = False
-                if len(self._by_value) >= 64:
-                    self._by_value.clear()
-                if len(self._by_value) > _MANY:
-                    self._by_value.clear()
-                self._by_value.add(id(cls))
-            else:
-                self._by_value.discard(id(cls))
-        if slot.resolved.passing:
-            slot.resolved.end()
-        idle.append(slot)
+        buffers: Sequence[pickle.PickleBuffer] = ()
+        if slot.buffers:
+            buffers = slot.buffers.copy()
+            slot.buffers.clear()
+        slot.idle.append(slot)
         return data, buffers, seen
+
+    def _new_slot(self, full: bool, out_of_band: bool) -> _Slot:
+        if full:
+            resolved: Resolved = _FullResolved(self._table, self._first, self._keeps)
+        else:
+            resolved = Resolved(self._table, self._first, self._keeps, self._by_value, PROBES)
+        return _Slot(full, out_of_band, resolved, self._idle[full][out_of_band])
+
+    def _learn(self, cls: type, slot: _Slot) -> None:
+        """Remember whether something travelled by value in an object of this class."""
+        pickler, resolved = slot.pickler, slot.resolved
+        if cls in _CONTAINERS:
+            cls = resolved.first_asked or cls
+        resolved.first_asked = None
+        pickler.globals_ref.clear()
+        if pickler.by_value:
+            pickler.by_value = False
+            if len(self._by_value) >= _MANY:
+                self._by_value.clear()
+            self._by_value.add(id(cls))
+        elif self._by_value:
+            self._by_value.discard(id(cls))
+
+
+def dumps_or(otherwise: Callable[..., bytes]) -> Callable[..., bytes]:
+    """Return ``dumps`` for protocol 5: it pickles messages, and leaves all else to ``otherwise``.
+
+    Most lists and dicts are messages, in most processes. Where one was not, pickling it was in vain
+    once; some others after it are not tried then.
+    """
+    plain_dumps = pickle.dumps
+    doubts = 0
+
+    def dumps(x: Any, *, buffer_callback: Any = None, protocol: int | None = 5) -> bytes:
+        nonlocal doubts
+        cls = type(x)
+        if cls in ATOMS:
+            return plain_dumps(x, protocol or 5)
+        if cls not in _CONTAINERS or (protocol and protocol != 5):
+            return otherwise(x, buffer_callback, protocol)
+        if doubts:
+            doubts -= 1
+            return otherwise(x, buffer_callback, protocol)
+        try:
+            data = plain_dumps(x, 5, buffer_callback=_no_buffer)
+        except Exception:
+            pass
+        else:
+            if len(data) > 500 * len(x) and len(data) > _LARGE and is_message(x):
+                return data
+            if _STACK_GLOBAL not in data:
+                return data
+        doubts = _DOUBTS
+        return otherwise(x, buffer_callback, protocol)
+
+    return dumps
+
+
+def is_message(obj: Any, at_most: float = math.inf) -> bool:
+    """Tell whether ``obj`` is, or holds directly, nothing but strings, numbers and the like.
+
+    Nobody can say how these are pickled; `pickle.dumps` gives the same bytes as any pickler. If
+    there are more items than ``at_most``, they are not looked at.
+    """
+    cls = type(obj)
+    if cls not in _CONTAINERS:
+        return cls in ATOMS
+    if len(obj) > at_most:
+        return False
+    values = obj.values() if cls is dict else obj
+    return ATOMS.issuperset(map(type, obj)) and ATOMS.issuperset(map(type, values))
+
+
+def _no_buffer(buffer: Any) -> Any:
+    """Stop: this is no message, and large data is not to be copied in vain."""
+    raise ValueError
 
 
 def _peek(obj: Any, depth: int) -> Any:
@@ -341,15 +474,21 @@ def _peek(obj: Any, depth: int) -> Any:
         return _peek(next(iter(obj.values())), depth - 1) if obj and depth else None
     if cls is set or cls is frozenset:
         return _peek(next(iter(obj)), depth - 1) if obj and depth else None
-    return obj
+    return None if cls is bytearray else obj
 
 
-def _is_by_value(obj: Any, cls: type) -> bool:
-    """Tell whether ``obj`` is, or holds first of all, a function that travels by value."""
-    probe = PROBES.get(cls)
-    if probe is not None:
-        obj = probe(obj)
-        cls = type(obj)
-    if cls is FunctionType:
-        return obj.__module__ == "__main__" or "<" in obj.__qualname__
-    return cls is type and obj.__module__ == "__main__"
+def _names_main(chunks: list[bytes]) -> bool:
+    """Tell whether something of ``__main__`` is named, by which a plain pass wrote it."""
+    for chunk in chunks:
+        # A payload of its own is not looked at: of what is in frames, nothing is longer.
+        if len(chunk) < 0x30000 and _STACK_GLOBAL in chunk and _MAIN in chunk:
+            return True
+    return False
+
+
+if not USABLE:  # there is no quick way in this Python: the caller goes the long one
+
+    def _unusable(*args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    Picklers.dump = Picklers.dump_named = _unusable  # type: ignore[method-assign]

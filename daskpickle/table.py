@@ -31,7 +31,7 @@ import cloudpickle
 
 from daskpickle import identity
 from daskpickle.classes import reduce_class
-from daskpickle.compiled import HEAP, SHORTCUTS, reducer_of
+from daskpickle.compiled import SHORTCUTS, ask, is_static, reducer_of
 from daskpickle.errors import RefusedError, RegistrationError, describe_type
 from daskpickle.functions import BETTER
 from daskpickle.handles import SCOPES, IdentityMap, Recipe, add_state, extra_state
@@ -39,13 +39,24 @@ from daskpickle.pool import arrived, fired
 from daskpickle.subclasses import is_forgotten, rebuild_bare, reduce_forgotten, set_both
 from daskpickle.unloadable import is_unloadable, reduce_unloadable, set_state
 
-__all__ = ["DispatchTable", "Registration", "register", "registrations", "unregister"]
+__all__ = [
+    "DispatchTable",
+    "Once",
+    "Reducer",
+    "Registration",
+    "register",
+    "registrations",
+    "told",
+    "unregister",
+    "version",
+]
 
 Reducer = Callable[[Any], Any]
 R = TypeVar("R", bound=Reducer)
 
 #: What cloudpickle and its users registered there; `cloudpickle.Pickler.dispatch_table` chains it.
-_cloudpickle_table: dict[type, Reducer] = cloudpickle.Pickler._dispatch_table
+told_cloudpickle: dict[type, Reducer] = cloudpickle.Pickler._dispatch_table
+told_copyreg = copyreg.dispatch_table
 
 #: Methods by which a class says itself how it is pickled.
 _OWN_PICKLING = (
@@ -245,13 +256,19 @@ def _registered(registration: Registration, *, subclasses: bool = False) -> Redu
     reduce.registration = registration  # type: ignore[attr-defined] # for who asks what it is
     if not subclasses and not neutral and not issubclass(cls, type):  # for who notes that it ran
         once = getattr(reducer, "fixed", False)
-        reduce.quiet = _Once(quiet).__getitem__ if once else quiet  # type: ignore[attr-defined]
+        reduce.quiet = Once(quiet).__getitem__ if once else quiet  # type: ignore[attr-defined]
     return reduce
 
 
 def _told(cls: type) -> Reducer | None:
     """Return what cloudpickle or `copyreg` was told about ``cls``, whenever that was."""
-    return _cloudpickle_table.get(cls) or copyreg.dispatch_table.get(cls)
+    return told_cloudpickle.get(cls) or told_copyreg.get(cls)
+
+
+def told(cls: type) -> Reducer | None:
+    """Return that, or what does the same in less time."""
+    found = _told(cls)
+    return found and BETTER.get(found, found)
 
 
 def _names_ours(reduced: Any) -> bool:
@@ -268,7 +285,7 @@ def _declined(obj: Any) -> Any:
     return obj.__qualname__ if reduced is NotImplemented else reduced
 
 
-class _Once(dict[Any, Any]):
+class Once(dict[Any, Any]):
     """Asks a reducer once for each object; looking it up again calls no Python.
 
     It holds the objects: a few only while they are pickled, many until there are too many. `fixed`
@@ -388,6 +405,15 @@ def _says_itself(cls: type, base: type) -> bool:
     return dask is not None and _dask_lookup(dask.dask_serialize, cls)[0] in between
 
 
+def _default_reducer(cls: type) -> Reducer:
+    if issubclass(cls, type):  # of its objects, which are classes, the C pickler writes the name
+        return _name_of
+    return SHORTCUTS.get(cls) or (reducer_of(cls) if is_static(cls) else ask)
+
+
+_name_of: Reducer = operator.attrgetter("__qualname__")
+
+
 def _nothing(obj: Any) -> Any:
     """Stand for: there is no reducer."""
     raise AssertionError("This is no reducer.")
@@ -408,18 +434,19 @@ class DispatchTable(dict[type, Reducer]):
         self._choices = dict(choices or {})
         self._own: dict[type, Reducer] = dict(own or {})
         self._seen: tuple[Any, ...] = ()
+        #: Of classes without a reducer here, or in Dask: that of the first object in a dump.
+        self.defaults = IdentityMap()
         # What was found for other classes than the registered ones, which live without this table.
         self._found = IdentityMap()
         self._dask = IdentityMap()
-        self._plain = IdentityMap()
         self._tables: dict[frozenset[tuple[str, str]], DispatchTable] = {}
         super().update(self._own)
 
     def refresh(self) -> DispatchTable:
         """Forget what is no longer true; called once per pickler."""
-        seen = (registry.version, len(copyreg.dispatch_table), *_dask_version())
+        seen = version()
         if seen != self._seen:
-            self._found, self._dask, self._plain = IdentityMap(), IdentityMap(), IdentityMap()
+            self._found, self._dask, self.defaults = IdentityMap(), IdentityMap(), IdentityMap()
             super().clear()
             super().update(self._own)
             self._seen = seen
@@ -433,28 +460,28 @@ class DispatchTable(dict[type, Reducer]):
 
     def look_up(self, cls: type) -> Reducer | None:
         """Return the reducer of a class that is not stored, or None if it has none."""
-        reducer = self.registered(cls)
-        # These two are asked each time: an entry may be replaced without any notice.
-        if reducer is None:
-            reducer = _cloudpickle_table.get(cls)
-            reducer = BETTER.get(reducer, reducer) if reducer else copyreg.dispatch_table.get(cls)
-        if reducer is None:
-            found = self._dask.get(cls)
-            if found is None:
-                found = _dask_reducer(cls) or _nothing
-                self._dask.set(cls, found)
-            if found is not _nothing:
-                return found  # type: ignore[no-any-return]
-            self._plain.set(cls, True)
-        return reducer
+        # What others were told is asked each time: it may be replaced without any notice.
+        return self.registered(cls) or told(cls) or self._from_dask(cls)
 
-    def is_plain(self, cls: type) -> bool:
-        """Tell whether `look_up` is known to find nothing."""
-        return (
-            self._plain.get(cls) is True
-            and cls not in copyreg.dispatch_table
-            and cls not in _cloudpickle_table
-        )
+    def _from_dask(self, cls: type) -> Reducer | None:
+        found = self._dask.get(cls)
+        if found is None:
+            found = _dask_reducer(cls) or _nothing
+            self._dask.set(cls, found)
+        return None if found is _nothing else found
+
+    def default(self, cls: type) -> Reducer | None:
+        """Return the reducer of a class that has none here, nor in Dask, whatever others are told.
+
+        Of its first object in a dump, that is. None: there is a reducer here.
+        """
+        found: Reducer | None = self.defaults.get(cls)
+        if found is None:
+            if dict.get(self, cls) or self.registered(cls) or self._from_dask(cls):
+                return None
+            found = _default_reducer(cls)
+            self.defaults.set(cls, found)
+        return found
 
     def registered(self, cls: type) -> Reducer | None:
         """Return what `find` finds; it looks only once."""
@@ -549,105 +576,25 @@ class DispatchTable(dict[type, Reducer]):
         return DispatchTable, (self._choices, self._own)
 
 
-def version() -> tuple[int, int]:
-    """Return numbers that change when something is registered, here or in `copyreg`."""
-    return registry.version, len(copyreg.dispatch_table)
+def version() -> tuple[int, ...]:
+    """Return numbers that change when something is registered: here, in `copyreg`, or in Dask."""
+    if not _dask_registry:
+        protocol = _dask_protocol()
+        if protocol is None:
+            return registry.version, len(told_copyreg)
+        known = protocol.dask_serialize
+        _dask_registry.extend((known._lookup, known._lazy))
+    classes, lazy = _dask_registry
+    return registry.version, len(told_copyreg), len(classes), len(lazy)
 
 
-class Resolved(dict[type, Reducer]):
-    """What a `DispatchTable` answers during one dump with protocol 5.
-
-    The C pickler finds a reducer here without calling Python: a registered one, or else a compiled
-    one (`daskpickle.compiled`). Registered ones stay for the next dump, others are looked up again:
-    a class may be changed, and `copyreg` be told something, at any time.
-
-    Parameters
-    ----------
-    table
-        The table to ask.
-    first
-        Reducers that go before it.
-    """
-
-    def __init__(self, table: DispatchTable, first: Mapping[type, Reducer] | None = None) -> None:
-        super().__init__()
-        self.table = table
-        self._first = dict(first or {})
-        self.passing: list[type] = []
-        self._version = (-1, -1)
-
-    def begin(self) -> None:
-        """Forget what may have changed since the last dump."""
-        if self.passing:
-            self.end()
-        now = version()
-        if self._version != now:
-            self._version = now
-            self.clear()
-            self.update(self._first)
-
-    def end(self) -> None:
-        """Forget the classes that may not outlive this dump."""
-        for cls in self.passing:
-            once = getattr(self.pop(cls, None), "__self__", None)
-            if type(once) is _Once:
-                once.end()
-        self.passing.clear()
-
-    def __missing__(self, cls: type) -> Reducer:
-        table = self.table
-        if not self.passing:
-            table.refresh()
-        if table.is_plain(cls):
-            self.passing.append(cls)
-            plain = self[cls] = _default_reducer(cls)
-            return plain
-        reducer: Reducer | None = dict.get(table, cls)
-        if reducer is None:
-            reducer = table.look_up(cls)
-        quiet = getattr(reducer, "quiet", None)
-        if quiet is not None:
-            fired()  # once for all objects of this class
-            self.passing.append(cls)
-            reducer = quiet
-        elif not dict.__contains__(table, cls) and not self._lasts(cls, reducer):
-            self.passing.append(cls)
-        self[cls] = found = reducer or _default_reducer(cls)
-        return found
-
-    def _lasts(self, cls: type, reducer: Reducer | None) -> bool:
-        """Tell whether a class can get another reducer only by what `begin` notices."""
-        if reducer is None and cls in SHORTCUTS:
-            return True
-        return (
-            cls.__module__ == "builtins"
-            and not cls.__flags__ & HEAP
-            and (reducer is None or reducer in BETTER.values())
-        )
-
-
-_name_of: Reducer = operator.attrgetter("__qualname__")
-
-
-def _default_reducer(cls: type) -> Reducer:
-    """Return the reducer of a class for which nobody has registered one."""
-    if issubclass(cls, type):  # of its objects, which are classes, the C pickler writes the name
-        return _name_of
-    return SHORTCUTS.get(cls) or reducer_of(cls)
+_dask_registry: list[dict[Any, Any]] = []  # the two that `dask.utils.Dispatch` has, if it is there
 
 
 def _dask_protocol() -> Any:
     """Return the module of distributed that holds both registries, if it has been imported."""
     protocol = sys.modules.get("distributed.protocol.pickle")
-    return protocol if getattr(protocol, "dask_serialize", None) is not None else None
-
-
-def _dask_version() -> tuple[int, ...]:
-    """Return numbers that change when something is registered with ``dask_serialize``."""
-    protocol = _dask_protocol()
-    if protocol is None:
-        return ()
-    return len(protocol.dask_serialize._lookup), len(protocol.dask_serialize._lazy)
+    return protocol if hasattr(protocol, "dask_serialize") else None
 
 
 def _dask_lookup(dispatch: Any, cls: type) -> tuple[type | None, Any]:

@@ -27,7 +27,6 @@ from hypothesis import strategies as st
 
 import daskpickle
 from daskpickle import compiled
-from daskpickle.quick import is_builtin
 
 T = TypeVar("T")
 
@@ -514,13 +513,32 @@ def test_a_buffer_callback_may_keep_buffers_in_band() -> None:
     assert pickle.loads(data, buffers=buffers)[1] == bytearray(b"two")
 
 
-def test_what_is_certainly_builtin() -> None:
-    """Only what nobody can have registered anything for."""
-    assert is_builtin({"a": 1, b"b": None, 2: "c"})
-    for obj in ([1, 2.5, "a", True], (1,), "text"):
-        assert is_builtin(obj)
-    for obj in ({"a": []}, {(1,): 1}, [Plain()], {1}, Plain(), 1j, list(range(100)), MyStr("a")):
-        assert not is_builtin(obj)
+BUILTIN: list[Any] = [
+    {"a": 1, b"b": None, 2: "c"}, [1, 2.5, "a", True], (1,), "text", {"a": [{"b": {1, 2}}]}, [], {},
+    bytearray(b"a"), frozenset("a"), [b"\x93", "\x93"], ["x" * 70_000, "y"], list(range(100)),
+    [b"x" * 100_000], {"__main__": "__main__"}, [1j, MyStr("a"), Plain()], [Plain, len, {1: Plain}],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("obj", BUILTIN, ids=range(len(BUILTIN)))
+def test_messages_are_the_bytes_of_pickle(obj: Any) -> None:
+    """What holds nothing but builtin objects, and what looks like it at first."""
+    out: list[Any] = []
+    for _ in range(2):  # the second time there is a pickler that is used again
+        assert daskpickle.dumps(obj) == pickle.dumps(obj, 5)
+        assert daskpickle.dumps(obj, buffer_callback=out.append) == pickle.dumps(obj, 5)
+    assert out == []
+
+
+def test_buffers_in_messages() -> None:
+    """Are kept apart where they are asked for, and only there."""
+    obj = {"a": [pickle.PickleBuffer(b"one"), 1]}
+    for _ in range(2):
+        out: list[Any] = []
+        assert daskpickle.dumps(obj) == pickle.dumps(obj, 5)
+        data = daskpickle.dumps(obj, buffer_callback=out.append)
+        assert data == pickle.dumps(obj, 5, buffer_callback=[].append)
+        assert out == [obj["a"][0]]
 
 
 def test_a_module_is_looked_at_by_the_next_dump(monkeypatch: pytest.MonkeyPatch) -> None:

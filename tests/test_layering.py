@@ -38,7 +38,9 @@ ARROWS: dict[str, set[str]] = {
         "subclasses",
         "unloadable",
     },
-    "quick": {"classes", "errors", "functions", "pool", "table"},
+    "resolved": {"compiled", "pool", "table"},
+    "prelude": set(),
+    "quick": {"classes", "errors", "functions", "pool", "prelude", "resolved", "table"},
     "reducers": {"plugins", "table"},  # the index: it imports no room
     "policy": {"errors", "table"},
     "pickler": {
@@ -49,6 +51,7 @@ ARROWS: dict[str, set[str]] = {
         "policy",
         "quick",
         "reducers",
+        "resolved",
         "table",
     },
     "paths": {"errors", "handles", "table"},

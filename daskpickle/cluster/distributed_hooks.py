@@ -12,7 +12,7 @@ import logging
 import pickle
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,7 +40,7 @@ from daskpickle.errors import RefusedError, describe_type
 from daskpickle.handles import Handle
 from daskpickle.pickler import Pickler, current_table, dumps
 from daskpickle.pool import count_fired
-from daskpickle.quick import ATOMS, FEW, Picklers, is_builtin
+from daskpickle.quick import Picklers, dumps_or
 
 __all__ = ["HOOKS"]
 
@@ -58,52 +58,40 @@ class Dumps(Rebinding):
     module, name = "distributed.protocol.pickle", "dumps"
 
     def make(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        plain = pickle.dumps
-
-        def dumps(
-            x: Any, *, buffer_callback: Any = None, protocol: int | None = pickle.HIGHEST_PROTOCOL
-        ) -> bytes:
-            protocol = protocol or pickle.HIGHEST_PROTOCOL
-            cls = type(x)
-            if cls in ATOMS:
-                return plain(x, protocol)
-            if cls is dict and len(x) <= FEW:  # a message, most likely
-                for key in x:
-                    if type(key) is not str or type(x[key]) not in ATOMS:
-                        break
-                else:
-                    return plain(x, protocol)
-            elif (cls is list or cls is tuple) and is_builtin(x):
-                return plain(x, protocol)
-            out_of_band = buffer_callback is not None and protocol >= 5
-            try:
-                if isinstance(x, (GraphNode, Expr)):
-                    data, buffers = sealed.dump_graph(x, protocol, out_of_band)
-                else:
-                    data, buffers = _dump_value(x, protocol, out_of_band)
-            except Exception as exc:
-                if isinstance(x, GraphNode):
-                    logger.warning("The task %r cannot be sent.", x.key, exc_info=True)
-                    return pickle.dumps(_raising(x.key, exc), protocol)
-                if isinstance(exc, RefusedError):
-                    is_graph = isinstance(x, Expr)
-                    note(exc, None if is_graph else x, submitted=is_graph)
-                raise
-            for buffer in buffers:
-                buffer_callback(buffer)
-            return data
-
-        return dumps
+        return dumps_or(_dumps)
 
 
-_picklers = Picklers()
+_picklers = Picklers(current_table)
 
 
-def _dump_value(x: Any, protocol: int, out_of_band: bool) -> tuple[bytes, list[Any]]:
+def _dumps(x: Any, buffer_callback: Any, protocol: int | None) -> bytes:
+    protocol = protocol or pickle.HIGHEST_PROTOCOL
+    out_of_band = buffer_callback is not None and protocol >= 5
+    try:
+        if issubclass(type(x), (GraphNode, Expr)):
+            data, buffers = sealed.dump_graph(x, protocol, out_of_band)
+        else:
+            data, buffers = _dump_value(x, protocol, out_of_band)
+    except Exception as exc:
+        if isinstance(x, GraphNode):
+            logger.warning("The task %r cannot be sent.", x.key, exc_info=True)
+            return pickle.dumps(_raising(x.key, exc), protocol)
+        if isinstance(exc, RefusedError):
+            is_graph = isinstance(x, Expr)
+            note(exc, None if is_graph else x, submitted=is_graph)
+        raise
+    for buffer in buffers:
+        buffer_callback(buffer)
+    return data
+
+
+def _dump_value(
+    x: Any, protocol: int, out_of_band: bool
+) -> tuple[bytes, Sequence[pickle.PickleBuffer]]:
     """Return the pickle of a value, which says so if it needs daskpickle, and its buffers."""
     if protocol == 5:
         try:
-            return _picklers.dump(x, current_table(), out_of_band, wire.guard)[:2]
+            return _picklers.dump(x, out_of_band, wire.guard)[:2]
         except Exception:  # it is raised again here, in words for people
             pass
     before = count_fired()
@@ -123,10 +111,11 @@ def _raising(key: Any, exc: Exception) -> Any:
     return Task(key, reraise, exc)
 
 
-#: How the stream of a plain task starts: with its class. A looser match would take a graph whose
-#: tasks cannot be loaded for a task, and swallow its failure.
+#: How the stream of a plain task starts: with its class, as stock pickle or `dump_task` has it. A
+#: looser match would take a graph whose tasks cannot be loaded for a task, and swallow its failure.
 _IS_TASK = re.compile(
-    rb"\x80[\x02-\x05](?:\x95.{8})?\x8c.dask\._task_spec\x94\x8c.(?:Task|DataNode|Alias)\x94", re.S
+    rb"\x80[\x02-\x05](?:\x95.{8})?\x8c.dask\._task_spec\x94?\x8c.(?:Task|DataNode|Alias)[\x93\x94]",
+    re.S,
 ).match
 
 

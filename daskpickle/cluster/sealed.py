@@ -19,7 +19,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import cloudpickle
@@ -39,10 +39,11 @@ from dask.utils import funcname
 from distributed.utils import iscoroutinefunction
 
 from daskpickle.cluster import wire
+from daskpickle.cluster.tasks import dump_task
 from daskpickle.handles import as_handle
 from daskpickle.pickler import Pickler, current_table
 from daskpickle.pool import count_fired, fired, opening, running_task
-from daskpickle.quick import Picklers
+from daskpickle.quick import Dumped, Picklers
 
 __all__ = ["Sealed", "SealedFunction", "SealedTask", "dump_graph", "run_sealed", "seal_tasks"]
 
@@ -342,16 +343,16 @@ def _reduce_as_itself(task: SealedTask) -> tuple[Any, ...]:
 
 
 #: For the first pass over a graph, which is plain.
-_picklers = Picklers({SealedTask: _reduce_as_itself}, remembers=True)
+_picklers = Picklers(current_table, {SealedTask: _reduce_as_itself})
 
 
-def _first_pass(
-    obj: Any, protocol: int | None, out_of_band: bool
-) -> tuple[bytes, list[Any], list[Any] | None]:
+def _first_pass(obj: Any, protocol: int, out_of_band: bool) -> Dumped:
     """Return the pickle of a graph, its buffers, and all that was in it if it holds ours."""
-    if protocol in (None, 5):
+    if protocol == 5:
         try:
-            return _picklers.dump(obj, current_table(), out_of_band)
+            if type(obj) is Task:
+                return dump_task(obj, out_of_band)
+            return _picklers.dump(obj, out_of_band)
         except Exception:  # it is raised again here, in words for people
             pass
     before = count_fired()
@@ -687,12 +688,14 @@ def rebuild_expr(cls: Any, *rest: Any) -> Expr:
     return expr
 
 
-def dump_graph(obj: Any, protocol: int | None, out_of_band: bool) -> tuple[bytes, list[Any]]:
+def dump_graph(
+    obj: Any, protocol: int, out_of_band: bool
+) -> tuple[bytes, Sequence[pickle.PickleBuffer]]:
     """Return the pickle of an expression or a task, with what holds our types sealed.
 
     And its buffers, if they are wanted out of band.
     """
-    buffers: list[Any] = []
+    buffers: list[pickle.PickleBuffer] = []
     callback = buffers.append if out_of_band else None
     if type(obj) is SealedTask:
         return _dump(Pickler, obj, callback, protocol=protocol), buffers

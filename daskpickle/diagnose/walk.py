@@ -73,8 +73,6 @@ def new_pickler(file: Any = None) -> Pickler:
 def oracle(root: Any) -> BaseException | None:
     """Return what `daskpickle.dumps` would raise, without a path; None if it would not fail."""
     pickler: Any = new_pickler()
-    if pickler._resolved is not None:
-        pickler._resolved.begin()
     try:
         cloudpickle.Pickler.dump(pickler, root)  # ours would look for the path
     except KeyboardInterrupt:
