@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import marshal
+import pickle
 import sys
 from collections.abc import Callable, Iterable
 from types import CellType, CodeType, FunctionType, ModuleType
@@ -19,15 +20,20 @@ from typing import Any
 from cloudpickle import cloudpickle
 
 from daskpickle.identity import Call, IdentityMap
+from daskpickle.prelude import named
 
 __all__ = [
     "ATOMS",
     "BETTER",
+    "PLAIN",
     "USABLE",
+    "by_value_modules",
     "is_importable",
-    "only_code",
+    "leaf",
+    "make_function",
     "reduce_code",
     "reduce_function",
+    "write",
 ]
 
 #: What may be an argument of the function that makes the function: it cannot lead back to it.
@@ -43,33 +49,44 @@ _NOWHERE = "<dynamic-code>"
 _ANONYMOUS = _NOWHERE in cloudpickle._code_reduce((lambda: None).__code__)[1]
 
 
+#: What the C pickler writes without asking anybody.
+PLAIN = ATOMS - {complex}
+
+_MAKE_CELL = named(cloudpickle.__name__, "_make_cell")
+_SET_STATE = named(cloudpickle.__name__, "_function_setstate")
 _NO_NAMES: dict[str, Any] = {}
-_MISSING = "<missing>"  # in the place of a module
-_make_function = cloudpickle._make_function
+make_function = cloudpickle._make_function
 by_value_modules = cloudpickle._PICKLE_BY_VALUE_MODULES
 
 
 class _Code:
     """What follows from a code object."""
 
-    __slots__ = ("data", "doc", "globals", "name", "names", "prelude", "qualname", "stream")
+    __slots__ = ("arguments", "data", "doc", "globals", "head", "name", "names", "qualname")
 
     def __init__(self, code: CodeType) -> None:
-        # Of a function that is nothing but its code: what its pickle depends on, and the pickle;
-        # the same of one that begins with it, and what that puts into the memo.
-        self.stream: tuple[Any, bytes] | None = None
-        self.prelude: tuple[Any, bytes, dict[int, tuple[int, Any]], int] | None = None
         try:
             # Version 2 knows no references, which would depend on what else refers to a constant,
             # and no interned strings (``w_ref`` and ``w_complex_object``, CPython's marshal.c).
             self.data: bytes | None = marshal.dumps(_anonymous(code) if _ANONYMOUS else code, 2)
         except ValueError:  # a constant that no compiler makes
             self.data = None
+        self.head = b"" if self.data is None else _head(self.data)
+        # Of a leaf that uses modules only: when it was written, its arguments, and their opcodes.
+        self.arguments: tuple[Any, Any, bytes] = (None, None, b"")
         self.globals = tuple(cloudpickle._extract_code_globals(code))
         self.names = tuple(sorted(set(code.co_names)))
         cells = tuple([CellType() for _ in code.co_freevars])
         made = FunctionType(code, {}, closure=cells)  # what is so without being said
         self.name, self.qualname, self.doc = made.__name__, made.__qualname__, made.__doc__
+
+
+def _head(data: bytes) -> bytes:
+    """Return how the pickle of a leaf begins, with `_make_function` and these bytes of its code."""
+    loads, size = named("marshal", "loads"), len(data).to_bytes(4, "little")
+    code = loads + pickle.BINBYTES + size + data + pickle.TUPLE1 + pickle.REDUCE
+    make = named(cloudpickle.__name__, "_make_function")
+    return pickle.PROTO + b"\x05" + make + pickle.MARK + code
 
 
 def _anonymous(code: CodeType) -> CodeType:
@@ -122,41 +139,87 @@ BETTER: dict[Callable[[Any], Any], Callable[[Any], Any]] = {
 }
 
 
-def only_code(function: FunctionType) -> tuple[_Code, tuple[Any, ...]] | None:
-    """Return what follows from the code of a function by value, and what it says of its module.
+def leaf(function: FunctionType) -> Leaf | None:
+    """Return what makes a function by value that leads only to strings, numbers and modules.
 
-    And the modules that it uses, which it names. None if there is more to the function than that.
+    That is: what follows from its code; its global variables, name and default values; what is in
+    the cells of its closure; what is set afterwards. None if it leads to anything else. This is
+    what `reduce_function` says, for a function whose pickle can be written without asking for it.
     """
-    code = function.__code__
-    module = function.__globals__
-    about = tuple([module.get(name, False) for name in _ABOUT_MODULE])
     if (
-        function.__closure__ is None
-        and function.__defaults__ is None
-        and function.__kwdefaults__ is None
-        and not function.__dict__
-        and not function.__annotations__
-        and (function.__module__ == "__main__" or "<locals>" in function.__qualname__)
-        and function.__module__ == about[1]
-        and not by_value_modules
+        (function.__module__ != "__main__" and "<locals>" not in function.__qualname__)
+        or function.__dict__
+        or by_value_modules
     ):
-        facts = _facts(code)
-        if facts.globals:
-            used = [module.get(name, _MISSING) for name in facts.globals]
-            for value in used:
-                if value is not _MISSING and (
-                    type(value) is not ModuleType or sys.modules.get(value.__name__) is not value
-                ):
-                    return None
-            about = (*about, *used, *_submodules(facts.names, used))
-        if (
-            function.__name__ == facts.name
-            and function.__qualname__ == facts.qualname
-            and function.__doc__ == facts.doc
-            and not getattr(function, "__type_params__", None)  # new in Python 3.12
-        ):
-            return facts, about
-    return None
+        return None
+    facts = _facts(function.__code__)
+    module, defaults, closure = function.__globals__, function.__defaults__, function.__closure__
+    if not facts.head or (defaults and not PLAIN.issuperset(map(type, defaults))):
+        return None
+    base: dict[str, Any] = {}
+    for name in _ABOUT_MODULE:
+        if name in module:
+            value = base[name] = module[name]
+            if value is not None and type(value) is not str:
+                return None
+    modules = []
+    for name in facts.globals:
+        if name in module:
+            value = base[name] = module[name]
+            if type(value) is ModuleType and sys.modules.get(value.__name__) is value:
+                modules.append(value)
+            elif type(value) not in PLAIN:
+                return None
+    cells = None
+    if closure is not None:
+        try:
+            cells = tuple([cell.cell_contents for cell in closure])
+        except ValueError:  # one is empty
+            return None
+        if not PLAIN.issuperset(map(type, cells)):
+            return None
+    reached = _submodules(facts.names, modules) if modules else None
+    arguments = base, None if function.__name__ == facts.name else function.__name__, defaults
+    more = _differences(function, facts, base)
+    if not more and not reached:
+        return facts, arguments, cells, None
+    if "__type_params__" in more or find_otherwise(function) is not None:
+        return None
+    for values in (more.get("__annotations__"), more.get("__kwdefaults__")):
+        for value in values.values() if values else ():
+            if type(value) not in PLAIN and not (type(value) is type and is_importable(value)):
+                return None
+    more.update(__globals__={}, __closure__=None, _cloudpickle_submodules=reached or [])
+    return facts, arguments, cells, ({}, more)
+
+
+#: What `leaf` returns.
+Leaf = tuple[_Code, tuple[Any, Any, Any], tuple[Any, ...] | None, tuple[Any, Any] | None]
+
+
+def write(head: bytes, arguments: bytes, cells: list[bytes] | None, state: bytes) -> bytes:
+    """Return the pickle of a leaf, put together of opcodes that push its parts on the stack.
+
+    Parameters
+    ----------
+    head
+        What follows from its code.
+    arguments, cells
+        Push its arguments, and what is in each cell, without the memo.
+    state
+        Push what is set afterwards; the function has the index 0 in the memo.
+    """
+    data = head + arguments
+    if cells is None:
+        data += pickle.NONE
+    else:
+        made = [_MAKE_CELL + value + pickle.TUPLE1 + pickle.REDUCE for value in cells]
+        data += pickle.MARK + b"".join(made) + pickle.TUPLE
+    data += pickle.TUPLE + pickle.REDUCE
+    if state:
+        data += pickle.MEMOIZE + _SET_STATE + pickle.BINGET + b"\x00" + state
+        data += pickle.TUPLE2 + pickle.REDUCE + pickle.POP
+    return data + pickle.STOP
 
 
 def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -> Any:
@@ -195,7 +258,7 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
         and function.__name__ == facts.name
         and not _differences(function, facts, base)
     ):
-        return _make_function, (code, base, None, None, None)
+        return make_function, (code, base, None, None, None)
     used = {name: module[name] for name in facts.globals if name in module}
     reached = _submodules(facts.names, used.values()) if used else []
     if first:
@@ -214,14 +277,14 @@ def reduce_function(function: FunctionType, shared: dict[int, dict[str, Any]]) -
     args = (code, base, name, given_defaults, cells)
     reached += _submodules(facts.names, values)
     if not left and not more and not reached and not function.__dict__:
-        return _make_function, args
+        return make_function, args
     more["__globals__"] = left
     more["__closure__"] = None
     more["_cloudpickle_submodules"] = reached
     # Attributes have copies of their names: whether a name is interned must not be seen in bytes.
     attributes = {"".join(name): value for name, value in function.__dict__.items()}
     return (
-        _make_function, args, (attributes, more), None, None, cloudpickle._function_setstate,
+        make_function, args, (attributes, more), None, None, cloudpickle._function_setstate,
     )  # fmt: skip
 
 
@@ -259,11 +322,14 @@ def _differences(function: FunctionType, facts: _Code, base: dict[str, Any]) -> 
         more["__module__"] = function.__module__
     if function.__kwdefaults__ is not None:
         more["__kwdefaults__"] = function.__kwdefaults__
-    if getattr(function, "__type_params__", None):  # new in Python 3.12
+    if _HAVE_TYPE_PARAMS and function.__type_params__:  # type: ignore[attr-defined]
         more["__type_params__"] = function.__type_params__  # type: ignore[attr-defined]
     if function.__annotations__:
         more["__annotations__"] = function.__annotations__
     return more
+
+
+_HAVE_TYPE_PARAMS = hasattr(FunctionType, "__type_params__")  # new in Python 3.12
 
 
 def _submodules(names: tuple[str, ...], values: Iterable[Any]) -> list[ModuleType]:

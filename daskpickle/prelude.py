@@ -15,7 +15,7 @@ import functools
 import pickle
 from typing import Any
 
-__all__ = ["Prelude", "names"]
+__all__ = ["Prelude", "named", "names"]
 
 #: The bytes, and the memo that belongs to them.
 Prelude = tuple[bytes, dict[int, tuple[int, Any]]]
@@ -24,9 +24,14 @@ Prelude = tuple[bytes, dict[int, tuple[int, Any]]]
 @functools.lru_cache(1024)
 def names(*paths: tuple[str, str]) -> bytes:
     """Return what puts functions and classes into the memo, each given by its module and name."""
-    start = pickle.PROTO + bytes([5])
-    end = pickle.STACK_GLOBAL + pickle.MEMOIZE + pickle.POP
-    return start + b"".join(_text(module) + _text(name) + end for module, name in paths)
+    return pickle.PROTO + b"\x05" + b"".join(
+        named(*path) + pickle.MEMOIZE + pickle.POP for path in paths
+    )
+
+
+def named(module: str, name: str) -> bytes:
+    """Return the opcodes that push a function or class on the stack."""
+    return _text(module) + _text(name) + pickle.STACK_GLOBAL
 
 
 def _text(text: str) -> bytes:

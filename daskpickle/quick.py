@@ -16,19 +16,29 @@ Whatever fails here is done again by `daskpickle.pickler.Pickler`, which knows h
 from __future__ import annotations
 
 import functools
+import marshal
 import math
 import operator
 import pickle
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
-from types import CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from daskpickle.classes import reduce_class
 from daskpickle.errors import RefusedError
-from daskpickle.functions import USABLE, by_value_modules, only_code, reduce_code, reduce_function
+from daskpickle.functions import (
+    USABLE,
+    by_value_modules,
+    leaf,
+    make_function,
+    reduce_cell,
+    reduce_code,
+    reduce_function,
+    write,
+)
 from daskpickle.pool import this_thread
-from daskpickle.prelude import Prelude
+from daskpickle.prelude import Prelude, names
 from daskpickle.resolved import ByValue, Resolved, is_by_value
 from daskpickle.table import DispatchTable, Reducer, version
 
@@ -42,7 +52,13 @@ _CONTAINERS = frozenset((dict, list, tuple, set, frozenset, bytearray))
 _MANY = 64  # classes that are remembered
 _DOUBTS = 64  # lists and such that are not taken for messages, after one that was none
 _LARGE = 0x4000  # bytes
-_FILLING = tuple([object() for _ in range(64)])  # for places in a memo
+_HAS_FAST = hasattr(pickle.Pickler, "fast")  # a deprecated attribute
+_WITH_STATE = pickle.POP + pickle.STOP
+_STEADY = frozenset((str, type(None), ModuleType))  # equal ones are pickled as the same bytes
+_FUNCTION: Prelude = (
+    names(("marshal", "loads"), (make_function.__module__, "_make_function")),
+    {id(marshal.loads): (0, marshal.loads), id(make_function): (1, make_function)},
+)
 
 #: The opcode that names a function or class in protocol 4 and 5; nothing else is pickled without.
 _STACK_GLOBAL = pickle.STACK_GLOBAL[0]
@@ -141,6 +157,19 @@ class _Slot:
             resolved.pickler = self.pickler
         _set_table(self.pickler, resolved)
 
+    def push(self, obj: Any) -> bytes:
+        """Return the opcodes that push an object on the stack.
+
+        Raises
+        ------
+        ValueError
+            They are long.
+        """
+        self.dump(obj)
+        (data,) = self.chunks
+        self.chunks.clear()
+        return data[11:-1] if data[2:3] == pickle.FRAME else data[2:-1]
+
     def forget(self) -> None:
         """Let go of everything."""
         self.pickler.memo = {}
@@ -178,6 +207,8 @@ class Picklers:
         self._first = dict(first or {})
         # Those that are not in use: plain and full ones, without and with buffers out of band.
         self._idle: tuple[tuple[list[_Slot], list[_Slot]], ...] = (([], []), ([], []))
+        self._idle_fast: list[_Slot] = []
+        self._looked: tuple[Any, bool] = (None, False)
         # The ids of classes that led to something by value last time. Only a guess: an id may be
         # that of another class by now.
         self._by_value: set[int] = set()
@@ -206,8 +237,12 @@ class Picklers:
         """
         cls = type(obj)
         if cls is FunctionType:
-            return self._dump_function(obj, out_of_band, prefix)
-        if cls in weakref.ProxyTypes:
+            data = self._written(obj)
+            if data is not None:
+                return data, (), None
+            prelude = _FUNCTION if is_by_value(obj) else None
+            return self._dump(obj, True, out_of_band, prefix, prelude)
+        elif cls in weakref.ProxyTypes:
             obj = stood_for(obj)
         full = self._one_pass or self._suggests_by_value(obj)
         return self._dump(obj, full, out_of_band, prefix)
@@ -238,37 +273,64 @@ class Picklers:
         return prelude[0] + data, (), None
 
     def prelude(self, function: Any, first: Prelude) -> Prelude | None:
-        """Return ``first`` with a function by value, if that is nothing but its code.
+        """Return ``first`` with a function by value, if that is a leaf.
 
         Whoever loads it makes the function before all else, and remembers it.
         """
-        found = only_code(function) if type(function) is FunctionType else None
-        if found is None:
+        data = self._written(function) if type(function) is FunctionType else None
+        if data is None or data[-2:] == _WITH_STATE:
             return None
-        facts, about = found
-        now = about, self._table(), version()
-        if facts.prelude is None or facts.prelude[0] != now:
-            slot = self._new_slot(True, False)
-            slot.resolved.check()
-            slot.pickler.memo = first[1]
-            slot.dump(function)
-            memo = slot.pickler.memo.copy()
-            ours = slot.resolved.used and this_thread.fired != slot.resolved.fired
-            if ours or not self._is_fixed(about) or len(memo) > len(_FILLING):
-                return None
-            index = memo[id(function)][0]
-            data = first[0] + b"".join(slot.chunks)[:-1] + pickle.POP
-            # What else is remembered by who loads it is nobody's: it would hold the code.
-            filling = list(enumerate(_FILLING))[len(first[1]) : len(memo)]
-            memo = {**first[1], **{id(o): (i, o) for i, o in filling if i != index}}
-            facts.prelude = now, data, memo, index
-        _, data, memo, index = facts.prelude
-        return data, {**memo, id(function): (index, function)}
+        data = first[0] + data[:-1] + pickle.MEMOIZE + pickle.POP
+        return data, {**first[1], id(function): (len(first[1]), function)}
 
-    def _is_fixed(self, about: tuple[Any, ...]) -> bool:
-        """Tell whether only what `only_code` says of a function can change its pickle."""
-        atoms = all(type(value) in ATOMS or type(value) is ModuleType for value in about)
-        return atoms and self._table().get(CodeType) is reduce_code
+    def _written(self, function: FunctionType) -> bytes | None:
+        """Return the pickle of a function by value, if it is a leaf.
+
+        Mostly in the *fast* mode of the C pickler, which uses no memo: what it writes is loaded in
+        less time. It is not for what leads back to itself.
+        """
+        found = leaf(function)
+        now = self._table(), version()
+        if found is None or not self._writes(now):
+            return None
+        facts, arguments, values, state = found
+        try:
+            slot = self._idle_fast.pop()
+        except IndexError:
+            slot = _Slot(False, False, Resolved(self._table), self._idle_fast)
+        pickler = slot.pickler
+        pickler.fast = True
+        if facts.arguments[0] == now and facts.arguments[1] == arguments:
+            data = facts.arguments[2]
+        else:
+            data = slot.push(arguments)[:-1]  # without TUPLE3
+            used = arguments[0].values()
+            if facts.globals and not arguments[2] and _STEADY.issuperset(map(type, used)):
+                facts.arguments = now, arguments, data
+        cells = None if values is None else [slot.push(value) for value in values]
+        if state is None:
+            data = write(facts.head, data, cells, b"")
+        else:
+            pickler.fast = False
+            pickler.memo = {id(function): (0, function)}
+            data = write(facts.head, data, cells, slot.push(state))
+            pickler.memo = {}
+        resolved = slot.resolved
+        if resolved.used:
+            ours = this_thread.fired != resolved.fired
+            resolved.end()
+            if ours:
+                return None
+        self._idle_fast.append(slot)
+        return data
+
+    def _writes(self, now: tuple[Any, ...]) -> bool:
+        """Tell whether nobody has registered anything else for parts of functions."""
+        if now != self._looked[0]:
+            table = now[0].refresh()
+            usual = table.get(CodeType) is reduce_code and table.get(CellType) is reduce_cell
+            self._looked = now, usual and _HAS_FAST
+        return self._looked[1]
 
     def _suggests_by_value(self, obj: Any) -> bool:
         """Guess whether ``obj`` holds something that travels by value.
@@ -287,20 +349,6 @@ class Picklers:
             return True
         probe = PROBES.get(cls)
         return is_by_value(obj if probe is None else probe(obj))
-
-    def _dump_function(self, obj: FunctionType, out_of_band: bool, prefix: bytes) -> Dumped:
-        """Pickle a function; one that is nothing but its code is the same bytes each time."""
-        found = only_code(obj)
-        if found is None:
-            return self._dump(obj, True, out_of_band, prefix)
-        facts, about = found
-        now = about, self._table(), version()
-        if facts.stream is not None and facts.stream[0] == now:
-            return facts.stream[1], (), None
-        dumped = self._dump(obj, True, out_of_band, prefix)
-        if dumped[1:] == ((), None) and self._is_fixed(about):
-            facts.stream = now, dumped[0]
-        return dumped
 
     def _dump(
         self,

@@ -25,7 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "compiled": set(),
     "unloadable": set(),
     "subclasses": set(),
-    "functions": {"identity"},
+    "functions": {"identity", "prelude"},
     "classes": {"errors", "functions", "identity"},
     "table": {
         "classes",
