@@ -67,7 +67,7 @@ _MAIN = pickle.SHORT_BINUNICODE + b"\x08__main__"
 
 _set_table: Any = pickle.Pickler.dispatch_table.__set__  # type: ignore[attr-defined]
 
-#: The stream, its buffers, and what was pickled, if that holds our types.
+#: The stream, its buffers, and what was pickled, if that holds our types and is remembered.
 Dumped = tuple[bytes, Sequence[pickle.PickleBuffer], list[Any] | None]
 
 
@@ -187,10 +187,12 @@ class Picklers:
         Returns the table whose reducers are used.
     first
         Reducers that go before the table's.
-    keeps
-        Classes that each dump is about, and whose reducers it is worth to keep.
     one_pass
         Whether there is never a plain pass first: no ``__reduce__`` is then asked twice.
+    remembers
+        Whether `dump` tells what was pickled, if it holds our types.
+    keeps
+        Classes that each dump is about, and whose reducers it is worth to keep.
     """
 
     def __init__(
@@ -199,8 +201,10 @@ class Picklers:
         first: Mapping[type, Reducer] | None = None,
         *,
         one_pass: bool = False,
+        remembers: bool = False,
         keeps: Collection[type] = (),
     ) -> None:
+        self._remembers = remembers
         self._table = table
         self._keeps = keeps
         self._one_pass = one_pass
@@ -228,7 +232,8 @@ class Picklers:
         Returns
         -------
         data, buffers, seen
-            ``seen`` is None if there was none of our types; else what was pickled.
+            ``seen`` is None if there was none of our types; else what was pickled, as far as it is
+            remembered.
 
         Raises
         ------
@@ -404,7 +409,9 @@ class Picklers:
         seen: list[Any] | None = None
         if resolved.used:
             if this_thread.fired != resolved.fired:
-                seen = [entry[1] for entry in pickler.memo.copy().values()]
+                seen = []
+                if self._remembers:
+                    seen += [entry[1] for entry in pickler.memo.copy().values()]
                 chunks.insert(0, prefix)
             resolved.end()
         if prelude is not None:
@@ -534,7 +541,22 @@ def _names_main(chunks: list[bytes]) -> bool:
     return False
 
 
-if not USABLE:  # there is no quick way in this Python: the caller goes the long one
+def _self_test() -> bool:
+    """Tell whether preludes and functions that are written by hand are loaded as what they are."""
+    number, table = 1, DispatchTable()
+    add: Any = lambda x, y=2: x + y + number  # noqa: E731
+    picklers = Picklers(lambda: table)
+    try:
+        prelude = picklers.prelude(add, _FUNCTION)
+        assert prelude is not None
+        data, buffers, _ = picklers.dump_named([add, add], False, prelude, False)
+        first, second = pickle.loads(data, buffers=buffers)
+        return first is second and first(3) == 6  # type: ignore[no-any-return]
+    except Exception:
+        return False
+
+
+if not USABLE or not _self_test():  # there is no quick way in this Python: the caller goes on
 
     def _unusable(*args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError

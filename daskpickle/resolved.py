@@ -63,7 +63,7 @@ class Resolved(dict[type, Reducer]):
         table: Callable[[], DispatchTable],
         first: Mapping[type, Reducer] | None = None,
         keeps: Collection[type] = (),
-        avoids: Collection[int] = (),
+        avoids: set[int] | None = None,
         probes: Mapping[type, Callable[[Any], Any]] | None = None,
     ) -> None:
         super().__init__(first or {})
@@ -71,7 +71,7 @@ class Resolved(dict[type, Reducer]):
         self._first = dict(first or {})
         self._keeps = keeps
         self.stays = self._first  # what is there when a dump begins
-        self._avoids = avoids
+        self._avoids = set() if avoids is None else avoids
         self._probes = probes or {}
         self.version: tuple[int, ...] = ()  # when it was looked at
         self._onces: list[Once] = []
@@ -112,6 +112,7 @@ class Resolved(dict[type, Reducer]):
             self.fired = this_thread.fired
             self.used = True
         if id(cls) in self._avoids:
+            self._avoids.discard(id(cls))  # if it leads to such things again, that is noted again
             raise ByValue
         default: Reducer | None = self._defaults.get(cls) or self._table.default(cls)
         if default is None:

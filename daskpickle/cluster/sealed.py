@@ -343,7 +343,7 @@ def _reduce_as_itself(task: SealedTask) -> tuple[Any, ...]:
 
 
 #: For the first pass over a graph, which is plain.
-_picklers = Picklers(current_table, {SealedTask: _reduce_as_itself})
+_picklers = Picklers(current_table, {SealedTask: _reduce_as_itself}, remembers=True)
 
 
 def _first_pass(obj: Any, protocol: int, out_of_band: bool) -> Dumped:

@@ -52,7 +52,7 @@ _PATHS = (Task.__module__, "Task"), (TaskRef.__module__, "TaskRef")
 _BY_VALUE = (marshal.__name__, "loads"), (cloudpickle.__name__, "_make_function")
 _NO_NAMES: dict[str, Any] = {}
 
-_picklers = Picklers(current_table, keeps=(Task, TaskRef))
+_picklers = Picklers(current_table, remembers=True, keeps=(Task, TaskRef))
 _task = names(_PATHS[0]), {_ids[0]: _entries[0]}
 _task_and_ref = names(*_PATHS), {_ids[0]: _entries[0], _ids[1]: _entries[1]}
 _with_function = (
