@@ -78,16 +78,16 @@ class IdentityMap:
     """A mapping from objects, by identity, that holds none of them alive."""
 
     def __init__(self) -> None:
-        self._items: dict[int, _Entry] = {}
+        self.items: dict[int, _Entry] = {}
 
     def get(self, obj: object) -> Any:
-        entry = self._items.get(id(obj))
+        entry = self.items.get(id(obj))
         return entry.value if entry is not None and entry() is obj else None
 
     def set(self, obj: object, value: Any) -> None:
         entry = _Entry(obj, _forget)
-        entry.items, entry.key, entry.value = self._items, id(obj), value
-        self._items[entry.key] = entry
+        entry.items, entry.key, entry.value = self.items, id(obj), value
+        self.items[entry.key] = entry
 
 
 class _Identity(weakref.ref[Any]):

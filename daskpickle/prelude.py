@@ -24,8 +24,10 @@ Prelude = tuple[bytes, dict[int, tuple[int, Any]]]
 @functools.lru_cache(1024)
 def names(*paths: tuple[str, str]) -> bytes:
     """Return what puts functions and classes into the memo, each given by its module and name."""
-    return pickle.PROTO + b"\x05" + b"".join(
-        named(*path) + pickle.MEMOIZE + pickle.POP for path in paths
+    return (
+        pickle.PROTO
+        + b"\x05"
+        + b"".join(named(*path) + pickle.MEMOIZE + pickle.POP for path in paths)
     )
 
 

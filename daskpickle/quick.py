@@ -51,7 +51,7 @@ ATOMS = frozenset((str, bytes, int, float, bool, type(None)))
 _CONTAINERS = frozenset((dict, list, tuple, set, frozenset, bytearray))
 _MANY = 64  # classes that are remembered
 _DOUBTS = 64  # lists and such that are not taken for messages, after one that was none
-_LARGE = 0x4000  # bytes
+_SMALL, _LARGE = 1500, 0x4000  # bytes
 _HAS_FAST = hasattr(pickle.Pickler, "fast")  # a deprecated attribute
 _WITH_STATE = pickle.POP + pickle.STOP
 _STEADY = frozenset((str, type(None), ModuleType))  # equal ones are pickled as the same bytes
@@ -115,12 +115,9 @@ class _FullResolved(Resolved):
     """The table of a `_Full`."""
 
     pickler: _Full
-    first_asked: type | None = None
 
     def __missing__(self, cls: type) -> Reducer:
         if not issubclass(cls, type):
-            if self.first_asked is None:
-                self.first_asked = cls
             return super().__missing__(cls)
         by_value = self.pickler.reduce_class
         registered: Reducer = super().__missing__(cls)
@@ -216,6 +213,9 @@ class Picklers:
         # The ids of classes that led to something by value last time. Only a guess: an id may be
         # that of another class by now.
         self._by_value: set[int] = set()
+        # The same of classes that hold few objects and much data. A full pass does not look at the
+        # data for what was named.
+        self._bulky: set[int] = set()
 
     def dump(self, obj: Any, out_of_band: bool = False, prefix: bytes = b"") -> Dumped:
         """Pickle ``obj`` with protocol 5.
@@ -249,7 +249,7 @@ class Picklers:
             return self._dump(obj, True, out_of_band, prefix, prelude)
         elif cls in weakref.ProxyTypes:
             obj = stood_for(obj)
-        full = self._one_pass or self._suggests_by_value(obj)
+        full = self._one_pass or self._suggests_full(obj)
         return self._dump(obj, full, out_of_band, prefix)
 
     def dump_named(self, obj: Any, out_of_band: bool, prelude: Prelude, full: bool) -> Dumped:
@@ -337,10 +337,10 @@ class Picklers:
             self._looked = now, usual and _HAS_FAST
         return self._looked[1]
 
-    def _suggests_by_value(self, obj: Any) -> bool:
-        """Guess whether ``obj`` holds something that travels by value.
+    def _suggests_full(self, obj: Any) -> bool:
+        """Guess whether a full pass is right: something in ``obj`` travels by value.
 
-        A full pass costs nothing where there is nothing but builtin objects.
+        It costs nothing where there is hardly anything but builtin objects.
         """
         if by_value_modules:
             return True
@@ -350,7 +350,7 @@ class Picklers:
             if obj is None:
                 return True
             cls = type(obj)
-        if id(cls) in self._by_value:
+        if id(cls) in self._by_value or id(cls) in self._bulky:
             return True
         probe = PROBES.get(cls)
         return is_by_value(obj if probe is None else probe(obj))
@@ -402,12 +402,13 @@ class Picklers:
     ) -> Dumped:
         """Return what was dumped, and make the slot ready for the next dump."""
         chunks, resolved, pickler = slot.chunks, slot.resolved, slot.pickler
-        if slot.full:
-            self._learn(type(obj), slot)
-        elif _names_main(chunks) or by_value_modules:
+        if not slot.full and (_names_main(chunks) or by_value_modules):
             return self._dump_again(slot, ByValue(), obj, out_of_band, prefix, prelude)
         seen: list[Any] | None = None
+        cls, classes = type(obj), len(resolved)
         if resolved.used:
+            if cls in _CONTAINERS:
+                cls = next(iter(resolved))  # of the first object in it
             if this_thread.fired != resolved.fired:
                 seen = []
                 if self._remembers:
@@ -421,10 +422,13 @@ class Picklers:
         else:
             data = b"".join(chunks)
             chunks.clear()
-        if len(data) < 1500:
+        size = len(data)
+        if size < _SMALL:
             slot.clear_memo()
         else:  # that keeps a table that has grown, and empties all of it each time
             pickler.memo = {}
+        if slot.full or size > _LARGE:
+            self._learn(cls, slot, data, classes)
         buffers: Sequence[pickle.PickleBuffer] = ()
         if slot.buffers:
             buffers = slot.buffers.copy()
@@ -439,20 +443,20 @@ class Picklers:
             resolved = Resolved(self._table, self._first, self._keeps, self._by_value, PROBES)
         return _Slot(full, out_of_band, resolved, self._idle[full][out_of_band])
 
-    def _learn(self, cls: type, slot: _Slot) -> None:
-        """Remember whether something travelled by value in an object of this class."""
-        pickler, resolved = slot.pickler, slot.resolved
-        if cls in _CONTAINERS:
-            cls = resolved.first_asked or cls
-        resolved.first_asked = None
-        pickler.globals_ref.clear()
-        if pickler.by_value:
+    def _learn(self, cls: type, slot: _Slot, data: bytes, classes: int) -> None:
+        """Remember what was in an object of this class."""
+        key, pickler = id(cls), slot.pickler
+        if len(self._by_value) > _MANY or len(self._bulky) > _MANY:
+            self._by_value.clear()
+            self._bulky.clear()
+        if slot.full:
+            pickler.globals_ref.clear()
+            (self._by_value.add if pickler.by_value else self._by_value.discard)(key)
             pickler.by_value = False
-            if len(self._by_value) >= _MANY:
-                self._by_value.clear()
-            self._by_value.add(id(cls))
-        elif self._by_value:
-            self._by_value.discard(id(cls))
+        middle = len(data) // 2
+        sparse = data.count(pickle.MEMOIZE, middle, middle + _LARGE // 4) < _LARGE // 512
+        few = sparse and classes <= 10 and len(data) > _LARGE
+        (self._bulky.add if few else self._bulky.discard)(key)
 
 
 def dumps_or(otherwise: Callable[..., bytes]) -> Callable[..., bytes]:
@@ -551,7 +555,7 @@ def _self_test() -> bool:
         assert prelude is not None
         data, buffers, _ = picklers.dump_named([add, add], False, prelude, False)
         first, second = pickle.loads(data, buffers=buffers)
-        return first is second and first(3) == 6  # type: ignore[no-any-return]
+        return first is second and first(3) == 6
     except Exception:
         return False
 

@@ -89,7 +89,7 @@ class Resolved(dict[type, Reducer]):
         table = self._table_of()
         if table is not self._table or version() != self.version:
             self._table, self.version = table.refresh(), version()
-            self._defaults = table.defaults
+            self._defaults = table.defaults.items
             kept = {cls: table.default(cls) for cls in self._keeps if told(cls) is None}
             self.stays = {**self._first, **{cls: r for cls, r in kept.items() if r}}
             self.clear()
@@ -114,15 +114,19 @@ class Resolved(dict[type, Reducer]):
         if id(cls) in self._avoids:
             self._avoids.discard(id(cls))  # if it leads to such things again, that is noted again
             raise ByValue
-        default: Reducer | None = self._defaults.get(cls) or self._table.default(cls)
+        known = self._defaults.get(id(cls))  # an entry of an `IdentityMap`
+        if known is not None and known() is cls:
+            default: Reducer | None = known.value
+        else:
+            default = self._table.default(cls)
         if default is None:
             reducer = self._registered(cls)
         elif cls in told_copyreg or cls in told_cloudpickle:
             reducer = told(cls)  # type: ignore[assignment]
         elif default is ask:
-            # Of most classes there are one or two objects: asking them costs less than looking
-            # at the class, as is done before a compiled reducer is used.
-            self[cls] = self._again
+            # Of most classes there are a few objects: asking them costs less than looking at the
+            # class, as is done before a compiled reducer is used.
+            self[cls] = self._second
             return ask
         else:
             reducer = default
@@ -131,8 +135,18 @@ class Resolved(dict[type, Reducer]):
         self[cls] = reducer
         return reducer
 
-    def _again(self, obj: Any) -> Any:
-        """Reduce the second object of a class; those after it are not asked."""
+    def _second(self, obj: Any) -> Any:
+        """Reduce the second object of a class."""
+        self[type(obj)] = self._third
+        return ask(obj)
+
+    def _third(self, obj: Any) -> Any:
+        """Reduce the third object of a class."""
+        self[type(obj)] = self._fourth
+        return ask(obj)
+
+    def _fourth(self, obj: Any) -> Any:
+        """Reduce the fourth object of a class; those after it are not asked."""
         cls = type(obj)
         reducer = self[cls] = reducer_of(cls)
         return reducer(obj)

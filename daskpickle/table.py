@@ -620,7 +620,7 @@ def _dask_reducer(cls: type) -> Reducer | None:
     lambda.
     """
     dask = _dask_protocol()
-    if dask is None or cls.__module__ in ("builtins", "numpy"):
+    if dask is None or cls.__module__ in ("builtins", "numpy", "array"):
         return None
     both = (dask.dask_serialize, dask.dask_deserialize)
     known = all(_dask_lookup(dispatch, cls)[0] is not None for dispatch in both)

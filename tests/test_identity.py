@@ -62,9 +62,9 @@ def test_a_map_goes_by_identity_and_holds_nothing() -> None:
     known.set(two, 22)
     assert (known.get(one), known.get(two), known.get(Thing())) == (1, 22, None)
     del one
-    assert len(known._items) == 1
+    assert len(known.items) == 1
     del two
-    assert len(known._items) == 0
+    assert len(known.items) == 0
 
 
 def test_a_map_is_not_fooled_by_reused_addresses() -> None:
@@ -76,14 +76,14 @@ def test_a_map_is_not_fooled_by_reused_addresses() -> None:
         known.set(thing, n)
         assert known.get(thing) == n
         del thing
-    assert len(known._items) == 0
+    assert len(known.items) == 0
 
 
 def test_an_old_entry_does_not_take_the_new_one_away() -> None:
     """A weak reference that dies late leaves what has its place by now."""
     known, thing = IdentityMap(), Thing()
     known.set(thing, 1)
-    old = known._items[id(thing)]
+    old = known.items[id(thing)]
     known.set(thing, 2)
     assert old.__callback__ is not None
     old.__callback__(old)  # as if it died now
