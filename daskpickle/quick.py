@@ -252,10 +252,18 @@ class Picklers:
         full = self._one_pass or self._suggests_full(obj)
         return self._dump(obj, full, out_of_band, prefix)
 
-    def dump_named(self, obj: Any, out_of_band: bool, prelude: Prelude, full: bool) -> Dumped:
+    def dump_named(
+        self,
+        obj: Any,
+        out_of_band: bool,
+        prelude: Prelude,
+        full: bool,
+        otherwise: Prelude | None = None,
+    ) -> Dumped:
         """Pickle an object of one of the classes that are kept, with names that it needs.
 
-        That is most likely all that there is to find out about it.
+        That is most likely all that there is to find out about it. If it needs another, full pass,
+        ``otherwise`` is the prelude of that.
         """
         try:
             slot = self._idle[full][out_of_band].pop()
@@ -268,11 +276,11 @@ class Picklers:
             slot.pickler.memo = prelude[1]
             slot.dump(obj)
         except BaseException as exc:
-            return self._dump_again(slot, exc, obj, out_of_band, b"", prelude)
+            return self._dump_again(slot, exc, obj, out_of_band, b"", otherwise or prelude)
         data = chunks.pop()
         if full or resolved.used or chunks or slot.buffers or _STACK_GLOBAL in data:
             chunks.append(data)
-            return self._take(slot, obj, out_of_band, b"", prelude)
+            return self._take(slot, obj, out_of_band, b"", prelude, otherwise)
         slot.clear_memo()
         slot.idle.append(slot)
         return prelude[0] + data, (), None
@@ -399,10 +407,12 @@ class Picklers:
         out_of_band: bool,
         prefix: bytes,
         prelude: Prelude | None = None,
+        otherwise: Prelude | None = None,
     ) -> Dumped:
         """Return what was dumped, and make the slot ready for the next dump."""
         chunks, resolved, pickler = slot.chunks, slot.resolved, slot.pickler
         if not slot.full and (_names_main(chunks) or by_value_modules):
+            prelude = otherwise or prelude
             return self._dump_again(slot, ByValue(), obj, out_of_band, prefix, prelude)
         seen: list[Any] | None = None
         cls, classes = type(obj), len(resolved)
@@ -537,10 +547,16 @@ def _peek(obj: Any, depth: int) -> Any:
 
 
 def _names_main(chunks: list[bytes]) -> bool:
-    """Tell whether something of ``__main__`` is named, by which a plain pass wrote it."""
-    for chunk in chunks:
-        # A payload of its own is not looked at: of what is in frames, nothing is longer.
-        if len(chunk) < 0x30000 and _STACK_GLOBAL in chunk and _MAIN in chunk:
+    """Tell whether something of ``__main__`` may be named, by which a plain pass wrote it."""
+    # A payload of its own is not looked at: of what is in frames, nothing is longer.
+    frames = [chunk for chunk in chunks if len(chunk) < 0x30000]
+    for frame in frames:
+        if _STACK_GLOBAL in frame:
+            break
+    else:
+        return False
+    for frame in frames:  # the name may be a string that was written before
+        if _MAIN in frame:
             return True
     return False
 

@@ -107,8 +107,8 @@ nested = lambda x: [(y, NUMBER) for y in range(x)]
 """
 LEAVES = {
     "plain", "constant", "two_of_a_kind", "module", "submodule", "missing", "default", "keyword",
-    "typed", "documented", "closure", "typed_closure", "typed_outer", "generator", "coroutine", "renamed", "requalified", "nested",
-    "outer",
+    "typed", "documented", "closure", "typed_closure", "typed_outer", "generator", "coroutine",
+    "renamed", "requalified", "nested", "outer",
 }  # fmt: skip
 SCRIPT: dict[str, Any] = {"__name__": "__main__", "__file__": "script.py", "__package__": None}
 exec(compile(SOURCE, "script.py", "exec"), SCRIPT)

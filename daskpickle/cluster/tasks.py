@@ -94,8 +94,10 @@ def dump_task(task: Task, out_of_band: bool) -> Dumped:
         prelude = _task_and_ref if task._dependencies else _task
         return _picklers.dump_named(task, out_of_band, prelude, bool(by_value_modules))
     if known is None:
-        found = _picklers.prelude(function, _task_and_ref)
-        return _picklers.dump_named(task, out_of_band, found or _with_function, found is None)
+        # Functions that are pickled together share their global variables: if there is another one,
+        # this one is not written by itself.
+        found, other = _picklers.prelude(function, _task_and_ref), _with_function
+        return _picklers.dump_named(task, out_of_band, found or other, found is None, other)
     if task._dependencies:
         memo = {_ids[0]: _entries[0], _ids[1]: _entries[1], key: (2, function)}
         return _picklers.dump_named(task, out_of_band, (known.with_refs, memo), False)

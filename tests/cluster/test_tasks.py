@@ -114,6 +114,24 @@ def test_what_is_the_same_object_stays_the_same() -> None:
         assert received.args[1:3] == (Task, TaskRef)
 
 
+def test_functions_that_are_pickled_together_share_their_variables() -> None:
+    """As with cloudpickle: the task's own, and one among its arguments."""
+    variables: dict[str, Any] = {"__name__": "__main__"}
+    source = """
+def count():
+    global counter
+    counter = globals().get("counter", 0) + 1
+    return counter
+def look(): return globals().get("counter", 0)
+"""
+    exec(source, variables)
+    for other in (variables["look"], functools.partial(variables["look"]), [variables["look"]]):
+        received = pickle.loads(dumps(Task("x", variables["count"], other)))
+        look = received.args[0][0] if type(other) is list else received.args[0]
+        assert (received.func(), look()) == (1, 1)
+        assert look() == 1
+
+
 def test_an_array_goes_out_of_band() -> None:
     """Beside the names."""
     for function in (by_value(), numpy.sum, functools.partial(numpy.sum, axis=0)):
@@ -180,7 +198,7 @@ def test_what_is_told_of_a_class_of_functions_counts(told: str) -> None:
     """Of builtin functions, whose names have been kept, and of tasks themselves."""
     task = Task("x", operator.add, REF)
     before = dumps(task)
-    reduce: Any = lambda function: (operator.attrgetter, ("said",))  # noqa: E731
+    reduce: Any = lambda function: (operator.attrgetter, ("said",))
     for cls in (types.BuiltinFunctionType, Task):
         if told == "register":
             daskpickle.register(cls, reduce)

@@ -620,7 +620,7 @@ def test_what_was_noted_keeps_no_connection_alive(path: Path) -> None:
     conn.close()
     module = sys.modules["daskpickle.reducers.sqlite"]
     gc.collect()
-    assert not [item for item in module._noted._items.values() if item() is not None]
+    assert not [item for item in module._noted.items.values() if item() is not None]
 
 
 def test_what_has_become_idle_is_closed(connect: Any) -> None:
