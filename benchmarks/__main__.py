@@ -115,6 +115,8 @@ def load_rows(main: Any, rounds: int) -> Iterator[tuple[str, str, float, Ratio, 
     ]
     cases.append(("a lambda", "cloudpickle", lambda x: x + 1, 0.5))
     cases.append(("a function in __main__", "cloudpickle", main.add_one, 0.5))
+    cases.append(("a function in __main__ that uses numpy", "cloudpickle", main.root, 0.5))
+    cases.append(("a closure", "cloudpickle", main.adder(2), 0.5))
     cases.append(("10k tasks", "distributed", tasks(len), 0.6))
     for name, base, x, goal in cases:
         switch.off()

@@ -31,6 +31,16 @@ def add_one(x):
 def root(x):
     return numpy.sqrt(x)
 
+FACTOR = 3
+
+def times(x, offset=1):
+    return x * FACTOR + offset
+
+def adder(number):
+    def add(x):
+        return x + number
+    return add
+
 @dataclasses.dataclass
 class Point:
     x: int
@@ -159,12 +169,14 @@ def workloads(main: Any) -> Iterator[Workload]:
     yield Workload(
         "a small message ", lambda: {"op": "update", "key": "x-1", "nbytes": 28}, d, 0.25
     )
+    yield Workload("1000 texts of 10 kB", lambda: [f"text {i} " * 1000 for i in range(1000)])
     yield Workload("10k tasks", lambda: tasks(operator.add), d, 0.60)
     yield Workload("10k tasks of a function in __main__", lambda: tasks(main.add_one), d, 0.30)
     yield Workload("one task", lambda: Task("x", operator.add, TaskRef("y"), 1), d, 0.65)
     yield Workload(
         "one task of a function in __main__", lambda: Task("x", main.add_one, TaskRef("y")), d, 0.35
     )
+    yield Workload("one task of numpy", lambda: Task("x", numpy.sum, TaskRef("y")), d, 0.65)
     yield Workload(
         "an array graph",
         lambda: dask.array.ones((1000, 1000), chunks=100).sum().__dask_graph__(),
@@ -179,6 +191,10 @@ def workloads(main: Any) -> Iterator[Workload]:
     yield Workload("a lambda", lambda: lambda x: x + 1, d, 0.25)
     yield Workload("a function in __main__", lambda: main.add_one, d, 0.25)
     yield Workload("a function in __main__ that uses numpy", lambda: main.root, d, 0.10)
+    yield Workload(
+        "a function in __main__ with a constant and a default", lambda: main.times, d, 0.25
+    )
+    yield Workload("a closure", lambda: main.adder(2), d, 0.25)
     yield Workload(
         "10k dataclass instances of __main__",
         lambda: [main.Point(i, i / 3, f"r{i}") for i in range(N)],

@@ -481,19 +481,19 @@ def dumps_or(otherwise: Callable[..., bytes]) -> Callable[..., bytes]:
     def dumps(x: Any, *, buffer_callback: Any = None, protocol: int | None = 5) -> bytes:
         nonlocal doubts
         cls = type(x)
-        if cls in ATOMS:
-            return plain_dumps(x, protocol or 5)
-        if cls not in _CONTAINERS or (protocol and protocol != 5):
+        if cls is not dict and cls not in _CONTAINERS:
+            if cls in ATOMS:
+                return plain_dumps(x, protocol or 5)
             return otherwise(x, buffer_callback, protocol)
-        if doubts:
-            doubts -= 1
+        if doubts or (protocol != 5 and protocol is not None):
+            doubts = max(doubts - 1, 0)
             return otherwise(x, buffer_callback, protocol)
         try:
             data = plain_dumps(x, 5, buffer_callback=_no_buffer)
         except Exception:
             pass
         else:
-            if len(data) > 500 * len(x) and len(data) > _LARGE and is_message(x):
+            if len(data) > _LARGE and len(data) > 500 * len(x) and is_message(x):
                 return data
             if _STACK_GLOBAL not in data:
                 return data
