@@ -27,6 +27,7 @@ __all__ = [
     "BETTER",
     "PLAIN",
     "USABLE",
+    "Leaf",
     "by_value_modules",
     "is_importable",
     "leaf",

@@ -29,6 +29,7 @@ from daskpickle.classes import reduce_class
 from daskpickle.errors import RefusedError
 from daskpickle.functions import (
     USABLE,
+    Leaf,
     by_value_modules,
     leaf,
     make_function,
@@ -306,28 +307,14 @@ class Picklers:
         now = self._table(), version()
         if found is None or not self._writes(now):
             return None
-        facts, arguments, values, state = found
         try:
             slot = self._idle_fast.pop()
         except IndexError:
             slot = _Slot(False, False, Resolved(self._table), self._idle_fast)
-        pickler = slot.pickler
-        pickler.fast = True
-        if facts.arguments[0] == now and facts.arguments[1] == arguments:
-            data = facts.arguments[2]
-        else:
-            data = slot.push(arguments)[:-1]  # without TUPLE3
-            used = arguments[0].values()
-            if facts.globals and not arguments[2] and _STEADY.issuperset(map(type, used)):
-                facts.arguments = now, arguments, data
-        cells = None if values is None else [slot.push(value) for value in values]
-        if state is None:
-            data = write(facts.head, data, cells, b"")
-        else:
-            pickler.fast = False
-            pickler.memo = {id(function): (0, function)}
-            data = write(facts.head, data, cells, slot.push(state))
-            pickler.memo = {}
+        try:
+            data = _write_leaf(slot, function, found, now)
+        except Exception:  # something in it is too long, or refused: the longer way
+            return None
         resolved = slot.resolved
         if resolved.used:
             ours = this_thread.fired != resolved.fired
@@ -469,6 +456,27 @@ class Picklers:
         (self._bulky.add if few else self._bulky.discard)(key)
 
 
+def _write_leaf(slot: _Slot, function: FunctionType, found: Leaf, now: Any) -> bytes:
+    facts, arguments, values, state = found
+    pickler = slot.pickler
+    pickler.fast = True
+    if facts.arguments[0] == now and facts.arguments[1] == arguments:
+        data = facts.arguments[2]
+    else:
+        data = slot.push(arguments)[:-1]  # without TUPLE3
+        used = arguments[0].values()
+        if facts.globals and not arguments[2] and _STEADY.issuperset(map(type, used)):
+            facts.arguments = now, arguments, data
+    cells = None if values is None else [slot.push(value) for value in values]
+    if state is None:
+        return write(facts.head, data, cells, b"")
+    pickler.fast = False
+    pickler.memo = {id(function): (0, function)}
+    data = write(facts.head, data, cells, slot.push(state))
+    pickler.memo = {}
+    return data
+
+
 def dumps_or(otherwise: Callable[..., bytes]) -> Callable[..., bytes]:
     """Return ``dumps`` for protocol 5: it pickles messages, and leaves all else to ``otherwise``.
 
@@ -550,15 +558,9 @@ def _names_main(chunks: list[bytes]) -> bool:
     """Tell whether something of ``__main__`` may be named, by which a plain pass wrote it."""
     # A payload of its own is not looked at: of what is in frames, nothing is longer.
     frames = [chunk for chunk in chunks if len(chunk) < 0x30000]
-    for frame in frames:
-        if _STACK_GLOBAL in frame:
-            break
-    else:
-        return False
-    for frame in frames:  # the name may be a string that was written before
-        if _MAIN in frame:
-            return True
-    return False
+    # The name may be a string that was written before, in another frame.
+    named = True in [_STACK_GLOBAL in frame for frame in frames]
+    return named and True in [_MAIN in frame for frame in frames]
 
 
 def _self_test() -> bool:

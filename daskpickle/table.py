@@ -577,15 +577,16 @@ class DispatchTable(dict[type, Reducer]):
 
 
 def version() -> tuple[int, ...]:
-    """Return numbers that change when something is registered: here, in `copyreg`, or in Dask."""
+    """Return numbers that change when something is registered, wherever that can be."""
     if not _dask_registry:
         protocol = _dask_protocol()
         if protocol is None:
-            return registry.version, len(told_copyreg)
+            return registry.version, len(told_copyreg) + len(told_cloudpickle)
         known = protocol.dask_serialize
         _dask_registry.extend((known._lookup, known._lazy))
     classes, lazy = _dask_registry
-    return registry.version, len(told_copyreg), len(classes), len(lazy)
+    told_others = len(told_copyreg) + len(told_cloudpickle)
+    return registry.version, told_others, len(classes), len(lazy)
 
 
 _dask_registry: list[dict[Any, Any]] = []  # the two that `dask.utils.Dispatch` has, if it is there

@@ -195,7 +195,6 @@ def test_closures_and_globals_are_looked_at_each_time() -> None:
     def add(x: int) -> int:
         return x + number
 
-    function: Any = add
     for number in (2, 3):
         assert daskpickle.loads(daskpickle.dumps(add))(1) == number + 1
 
