@@ -31,6 +31,7 @@ from daskpickle.functions import (
     USABLE,
     Leaf,
     by_value_modules,
+    is_importable,
     leaf,
     make_function,
     reduce_cell,
@@ -242,6 +243,9 @@ class Picklers:
             Anything: `daskpickle.pickler.Pickler` gives the error that is meant for people.
         """
         cls = type(obj)
+        has_name = cls is FunctionType or cls is type
+        if has_name and obj.__module__ != "__main__" and is_importable(obj):
+            return pickle.dumps(obj, 5), (), None
         if cls is FunctionType:
             data = self._written(obj)
             if data is not None:

@@ -27,6 +27,8 @@ from hypothesis import strategies as st
 
 import daskpickle
 from daskpickle import compiled
+from daskpickle.pickler import current_table
+from daskpickle.quick import Picklers
 
 T = TypeVar("T")
 
@@ -594,15 +596,18 @@ _atoms = st.one_of(
 )  # fmt: skip
 
 
+_KINDS = ["list", "tuple", "dict", "object", "object", "object", "record", "set"]
+
+
 @st.composite
 def _graphs(draw: st.DrawFn) -> Any:
     """Draw a class and a graph of its objects and others, with shared parts and cycles."""
     cls = draw(_classes)
     made: list[Any] = [draw(_atoms) for _ in range(3)]
-    for _ in range(draw(st.integers(1, 12))):
+    for _ in range(draw(st.integers(1, 16))):
         parts = draw(st.lists(st.sampled_from(range(len(made))), max_size=4))
         values = [made[i] for i in parts]
-        kind = draw(st.sampled_from(["list", "tuple", "dict", "object", "object", "record", "set"]))
+        kind = draw(st.sampled_from(_KINDS))
         if kind == "object":
             obj = cls.__new__(cls)
             for name, value in zip(draw(st.lists(_names, unique=True)), values, strict=False):
@@ -625,8 +630,11 @@ def _graphs(draw: st.DrawFn) -> Any:
     return cls, made
 
 
-@given(_graphs(), st.integers(2, 5))
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+PLAIN_FIRST = Picklers(current_table)  # as the hooks have
+
+
+@given(_graphs(), st.sampled_from([2, 3, 4, 5, 5, 5, 5]))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 def test_random_graphs_give_the_standard_picklers_bytes(graph: Any, protocol: int) -> None:
     """Whatever the classes are like; where it fails, so does ours."""
     cls, root = graph
@@ -641,5 +649,7 @@ def test_random_graphs_give_the_standard_picklers_bytes(graph: Any, protocol: in
                     daskpickle.dumps(root, protocol)
             else:
                 assert daskpickle.dumps(root, protocol) == expected
+                if protocol == 5:
+                    assert PLAIN_FIRST.dump(root)[0] == expected
     finally:
         del module["Random"]
