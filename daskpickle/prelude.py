@@ -5,8 +5,9 @@ for the name, and writes two strings: of what a small task costs, it is more tha
 kept as bytes, which put the functions and classes into the memo of whoever loads them, and off the
 stack again. The pickler is given a memo that says so, and only refers to them.
 
-Any unpickler loads it: these are opcodes of protocol 4 (PEP 3154). That a module has the object
-under its name is looked at each time by who uses a prelude, as ``save_global`` does.
+Any unpickler loads it: these are opcodes of protocol 4 (PEP 3154). Who uses a prelude looks each
+time whether a module still has what it is asked for, as ``save_global`` does; not so for what is
+Dask's, cloudpickle's or `marshal`'s own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Tasks are what Dask pickles most: reduced without asking them, and loaded in one step.
 
-The bytes are those of `dask._task_spec.Task` itself, which any node loads.
+Any node loads them. Within a graph, the bytes are those of `dask._task_spec.Task` itself; a task
+that is pickled alone begins with the names that it needs (`daskpickle.prelude`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from daskpickle.quick import PROBES, Dumped, Picklers
 from daskpickle.resolved import is_by_value
 from daskpickle.table import registry
 
-__all__ = ["TaskState"]
+__all__ = ["TaskState", "dump_task"]
 
 _NAMES = tuple(Task.get_all_slots())
 _state_of = operator.attrgetter(*_NAMES)
@@ -44,7 +45,6 @@ for _cls in (TaskRef, DataNode, Alias):
     ):  # in the oldest Dask, `TaskRef` has none of its own
         SHORTCUTS[_cls] = _cls.__reduce__
 PROBES[Task] = operator.attrgetter("func")
-
 
 _ids = id(Task), id(TaskRef)
 _entries = (0, Task), (1, TaskRef)
