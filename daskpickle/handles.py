@@ -35,6 +35,7 @@ from daskpickle.identity import (
     remember,
     settings,
     token_of,
+    token_parts,
 )
 from daskpickle.pool import arrived, end_task, fired, is_opening, opening, pool, running_task
 from daskpickle.samefile import MORE, Stamp, describe_bytes, find_path, open_same
@@ -70,6 +71,7 @@ __all__ = [
     "running_task",
     "settings",
     "token_of",
+    "token_parts",
 ]
 
 SCOPES = ("process", "thread", "fresh")

@@ -37,6 +37,7 @@ __all__ = [
     "remember",
     "settings",
     "token_of",
+    "token_parts",
 ]
 
 
@@ -160,13 +161,14 @@ arrived_types: weakref.WeakSet[type] = weakref.WeakSet()  # of which something a
 
 
 _numbers = itertools.count()
-_here = uuid.uuid4().hex[:16]  # another one in each process, so that its numbers are its own
+_LENGTH = 16
+_here = uuid.uuid4().hex[:_LENGTH]  # another one in each process, so that its numbers are its own
 
 
 def after_fork() -> None:
     """In a child of `os.fork`: what was made so far is the parent's."""
     global _here
-    _here = uuid.uuid4().hex[:16]
+    _here = uuid.uuid4().hex[:_LENGTH]
     guard._at_fork_reinit()  # type: ignore[attr-defined] # as the logging module does
     identities.fork()
 
@@ -189,6 +191,15 @@ def token_of(obj: object) -> str:
                 identities.add(obj, token, threading.get_ident(), arrival)
                 return token
     return known.token
+
+
+def token_parts(obj: object) -> tuple[str, int]:
+    """Return the two parts of the token of ``obj``, which begins with the first one.
+
+    The second is a number, in hexadecimal digits.
+    """
+    token = token_of(obj)
+    return token[:_LENGTH], int(token[_LENGTH:], 16)
 
 
 def intern(token: str, make: Callable[[], Any], reduced: tuple[Any, ...]) -> Any:

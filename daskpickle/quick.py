@@ -526,8 +526,9 @@ def is_message(obj: Any, at_most: float = math.inf) -> bool:
         return cls in ATOMS
     if len(obj) > at_most:
         return False
-    values = obj.values() if cls is dict else obj
-    return ATOMS.issuperset(map(type, obj)) and ATOMS.issuperset(map(type, values))
+    if cls is dict and not ATOMS.issuperset(map(type, obj.values())):
+        return False
+    return ATOMS.issuperset(map(type, obj))
 
 
 def _no_buffer(buffer: Any) -> Any:
