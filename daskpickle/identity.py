@@ -199,7 +199,7 @@ def token_parts(obj: object) -> tuple[str, int]:
     The second is a number, in hexadecimal digits.
     """
     token = token_of(obj)
-    return token[:_LENGTH], int(token[_LENGTH:], 16)
+    return sys.intern(token[:_LENGTH]), int(token[_LENGTH:], 16)
 
 
 def intern(token: str, make: Callable[[], Any], reduced: tuple[Any, ...]) -> Any:

@@ -402,7 +402,7 @@ class Picklers:
     ) -> Dumped:
         """Return what was dumped, and make the slot ready for the next dump."""
         chunks, resolved, pickler = slot.chunks, slot.resolved, slot.pickler
-        if not slot.full and (_names_main(chunks) or by_value_modules):
+        if not slot.full and (by_value_modules or _names_main(chunks)):
             prelude = otherwise or prelude
             return self._dump_again(slot, ByValue(), obj, out_of_band, prefix, prelude)
         seen: list[Any] | None = None
@@ -563,6 +563,8 @@ def _names_main(chunks: list[bytes]) -> bool:
     """Tell whether something of ``__main__`` may be named, by which a plain pass wrote it."""
     # A payload of its own is not looked at: of what is in frames, nothing is longer.
     frames = [chunk for chunk in chunks if len(chunk) < 0x30000]
+    if len(frames) == 1:
+        return _MAIN in frames[0] and _STACK_GLOBAL in frames[0]
     # The name may be a string that was written before, in another frame.
     named = True in [_STACK_GLOBAL in frame for frame in frames]
     return named and True in [_MAIN in frame for frame in frames]

@@ -107,6 +107,6 @@ def test_loading_and_pickling_at_once_find_the_room(fresh_process: Callable[...,
             thread.start()
         for thread in (loading, pickling):
             thread.join(20)
-        print(b"rebuild_locks" in data[0], loading.is_alive())
+        print(b"rebuild_numbered_lock" in data[0], loading.is_alive())
     """
     assert fresh_process(code, daskpickle.dumps(threading.Lock())) == b"True False\n"

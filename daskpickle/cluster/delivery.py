@@ -10,8 +10,6 @@ from __future__ import annotations
 import io
 import pickle
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
@@ -25,7 +23,7 @@ from daskpickle.paths import rename
 __all__ = [
     "Undelivered",
     "asking",
-    "catching",
+    "caught",
     "deliver_error",
     "error_frames",
     "error_of",
@@ -45,8 +43,12 @@ class _Caught(threading.local):
     error: RefusedError | None = None
     raising = False
 
+    def begin(self, *, raising: bool) -> None:
+        self.error, self.raising = None, raising
 
-_local = _Caught()
+
+#: The refusal that Dask wraps inside of `serialize`; whether it is to be raised, or to be sent.
+caught = _Caught()
 
 
 def note(error: RefusedError, value: Any = None, *, submitted: bool = False) -> None:
@@ -63,18 +65,7 @@ def note(error: RefusedError, value: Any = None, *, submitted: bool = False) -> 
                 if result is value:
                     error.key = str(key)
                     error.path = rename(error.path, value, f"task {error.key!r}.result")
-    _local.error = error
-
-
-@contextmanager
-def catching(*, raising: bool) -> Iterator[_Caught]:
-    """Collect the refusal that Dask wraps inside; it is to be raised, or to be sent."""
-    outer = _local.raising
-    _local.error, _local.raising = None, outer or raising or asking.get()
-    try:
-        yield _local
-    finally:
-        _local.raising = outer
+    caught.error = error
 
 
 class Undelivered:

@@ -26,7 +26,8 @@ from distributed.worker import Worker
 from daskpickle.cluster import sealed, wire
 from daskpickle.cluster.delivery import (
     Undelivered,
-    catching,
+    asking,
+    caught,
     error_frames,
     error_of,
     gathering,
@@ -67,6 +68,7 @@ _picklers = Picklers(current_table)
 def _dumps(x: Any, buffer_callback: Any, protocol: int | None) -> bytes:
     protocol = protocol or pickle.HIGHEST_PROTOCOL
     out_of_band = buffer_callback is not None and protocol >= 5
+    buffers: Sequence[pickle.PickleBuffer]
     try:
         if issubclass(type(x), (GraphNode, Expr)):
             data, buffers = sealed.dump_graph(x, protocol, out_of_band)
@@ -161,11 +163,16 @@ class SerializeErrors(Rebinding):
             context: Any = None,
             iterate_collection: bool | None = None,
         ) -> Any:
-            with catching(raising=on_error == "raise") as caught:
+            outer = caught.raising
+            raising = outer or on_error == "raise" or asking.get()
+            caught.begin(raising=raising)
+            try:
                 header, frames = original(x, serializers, "message", context, iterate_collection)
-                error, raising = caught.error, caught.raising
+            finally:
+                caught.raising = outer
             if header.get("serializer") != "error":
                 return header, frames
+            error = caught.error
             if error is None:  # not a refusal: as Dask has it
                 return original(x, serializers, on_error, context, iterate_collection)
             if raising:

@@ -17,7 +17,6 @@ Events, semaphores and barriers keep their counts in private attributes, the sam
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -83,34 +82,18 @@ def new(cls: type, base: Any, state: dict[str, Any], *args: Any) -> Any:
 
 @register_lock(Lock, travels="a token")
 def reduce_lock(lock: Any) -> Reduced:
-    """Say which lock it is: which one of those of a process."""
-    process, number = token_parts(lock)
-    return rebuild_locks(process), (number,)
+    """Say which lock it is, in two parts: of many locks, the first one is pickled once."""
+    return rebuild_numbered_lock, token_parts(lock)
 
 
-class Locks:
-    """Makes the locks that one process has pickled, each by its number."""
-
-    def __init__(self, process: str) -> None:
-        self.process = process
-
-    def __call__(self, number: int, fresh: bool = False) -> Any:
-        """Make the lock."""
-        token = f"{self.process}{number:x}"
-        return arrive(token, threading.Lock, (rebuild_locks(self.process), (number,)), fresh)
-
-    def __reduce__(self) -> Reduced:
-        return rebuild_locks, (self.process,)
-
-
-@functools.lru_cache(256)
-def rebuild_locks(process: str) -> Locks:
-    """Return what makes the locks of one process: it is pickled once, however many there are."""
-    return Locks(process)
+def rebuild_numbered_lock(process: str, number: int, fresh: bool = False) -> Any:
+    """Make the lock of this process."""
+    reduced = rebuild_numbered_lock, (process, number)
+    return arrive(f"{process}{number:x}", threading.Lock, reduced, fresh)
 
 
 def rebuild_lock(token: str, fresh: bool = False) -> Any:
-    """Make the lock of this process; for what daskpickle wrote before it had `Locks`."""
+    """Make the lock of this process; for what was written before its token had two parts."""
     return arrive(token, threading.Lock, (rebuild_lock, (token,)), fresh)
 
 

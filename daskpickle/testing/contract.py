@@ -287,8 +287,6 @@ class ReducerContract:
             if module == "copyreg" or (module not in own and neutral):  # a reducer may decline
                 assert pickle.loads(cloudpickle.dumps(rebuild)) == rebuild  # any node has it
                 return
-            if not hasattr(rebuild, "__qualname__"):  # one for many objects, itself made by one
-                rebuild = rebuild.__reduce__()[0]
             assert getattr(sys.modules[str(module)], rebuild.__qualname__, None) is rebuild
             assert module in own
 
