@@ -119,10 +119,11 @@ class Resolved(dict[type, Reducer]):
             default: Reducer | None = known.value
         else:
             default = self._table.default(cls)
+        reducer: Reducer
         if default is None:
             reducer = self._registered(cls)
         elif cls in told_copyreg or cls in told_cloudpickle:
-            reducer = told(cls)  # type: ignore[assignment]
+            reducer = told(cls) or default
         elif default is ask:
             # Of most classes there are a few objects: asking them costs less than looking at the
             # class, as is done before a compiled reducer is used.
