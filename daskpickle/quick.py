@@ -49,8 +49,8 @@ __all__ = ["PROBES", "Dumped", "Picklers", "dumps_or", "is_message", "stood_for"
 #: Of classes of objects that hold one function above all: how to get it.
 PROBES: dict[type, Callable[[Any], Any]] = {functools.partial: operator.attrgetter("func")}
 
-ATOMS = frozenset((str, bytes, int, float, bool, type(None)))
-_CONTAINERS = frozenset((dict, list, tuple, set, frozenset, bytearray))
+ATOMS = frozenset((str, bytes, bytearray, int, float, bool, type(None)))
+_CONTAINERS = frozenset((dict, list, tuple, set, frozenset))
 _MANY = 64  # classes that are remembered
 _DOUBTS = 64  # lists and such that are not taken for messages, after one that was none
 _SMALL, _LARGE = 1500, 0x4000  # bytes
@@ -308,8 +308,10 @@ class Picklers:
         less time. It is not for what leads back to itself.
         """
         found = leaf(function)
+        if found is None:
+            return None
         now = self._table(), version()
-        if found is None or not self._writes(now):
+        if not self._writes(now):
             return None
         try:
             slot = self._idle_fast.pop()
@@ -556,7 +558,7 @@ def _peek(obj: Any, depth: int) -> Any:
         return _peek(next(iter(obj.values())), depth - 1) if obj and depth else None
     if cls is set or cls is frozenset:
         return _peek(next(iter(obj)), depth - 1) if obj and depth else None
-    return None if cls is bytearray else obj
+    return obj
 
 
 def _names_main(chunks: list[bytes]) -> bool:
@@ -575,13 +577,16 @@ def _self_test() -> bool:
     number = 1
     table = DispatchTable(own={CodeType: reduce_code, CellType: reduce_cell})  # it asks no room
     add: Any = lambda x, y=2: x + y + number  # noqa: E731
+    # Local functions have a qualified name that Python 3.10 does not know from their code.
+    twice: Any = eval("lambda x, y=2: x * y", {"__name__": "__main__"})
     picklers = Picklers(lambda: table)
     try:
-        prelude = picklers.prelude(add, _FUNCTION)
+        written, prelude = picklers._written(add), picklers.prelude(twice, _FUNCTION)
+        assert written is not None
         assert prelude is not None
-        data, buffers, _ = picklers.dump_named([add, add], False, prelude, False)
+        data, buffers, _ = picklers.dump_named([twice, twice], False, prelude, False)
         first, second = pickle.loads(data, buffers=buffers)
-        return first is second and first(3) == 6
+        return first is second and first(3) == 6 and pickle.loads(written)(3) == 6
     except Exception:
         return False
 

@@ -17,7 +17,8 @@ import pytest
 import daskpickle
 from daskpickle import errors
 from daskpickle.functions import leaf
-from daskpickle.pickler import Pickler
+from daskpickle.pickler import Pickler, current_table
+from daskpickle.quick import Picklers
 
 CODE = compile("lambda x: x + 1", "<script>", "eval")
 
@@ -136,6 +137,12 @@ def test_a_function_arrives_as_with_cloudpickle(name: str) -> None:
     assert again.__code__ == received.__code__
     if function.__code__.co_argcount == 1 and name not in ("missing", "coroutine"):
         assert repr(received(4))[:9] == repr(function(4))[:9]
+
+
+def test_the_quick_way_is_taken_in_this_python() -> None:
+    """Where its self-test fails, everything works all the same, and takes longer."""
+    assert Picklers(current_table).dump(SCRIPT["plain"])[0] == daskpickle.dumps(SCRIPT["plain"])
+    assert Picklers(current_table).dump([1, Pickler])[1:] == ((), None)
 
 
 def test_values_that_are_equal_and_not_the_same() -> None:

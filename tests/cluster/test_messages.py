@@ -41,6 +41,7 @@ MESSAGES: list[Any] = [
     [{"a": {"b": [b"c", True]}}], {1, 2}, frozenset("a"), bytearray(b"a"), list(range(5000)),
     [0x93, b"\x93", "\x93", 0x9393], {"__main__": "__main__"}, ["x" * 20_000] * 3,
     [f"{i}" * 2000 for i in range(300)], {"a": "x" * 300_000}, [b"\x93" * 10_000, b"x" * 100_000],
+    bytearray(b"\x93" * 100_000), [bytearray(b"\x93" * 30_000)] * 2, {"a": [bytearray(b"\x93")]},
     [Fraction(1, 2), Fraction(1, 2)], {"n": 1, "rows": [Fraction(i, 7) for i in range(300)]},
 ]  # fmt: skip
 
